@@ -1,0 +1,52 @@
+# Everything here needs Python 3.11 or newer and make; the rest is installed into .venv with pinned versions and hashes.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.venv/runtime: requirements/runtime.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Plimsoll needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.11 " + "demo")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing pinned requirements into .venv ..."
+	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q agents tools evals plimsoll prompts
+	@touch $@
+
+.venv/dev: .venv/runtime requirements/dev.txt
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: .venv/runtime ## set up, then answer a question on the embedded synthetic market
+	$(BIN)/plimsoll ask "$(QUESTION)" --source demo --out out/demo
+
+test: .venv/dev ## set up, then run all tests
+	$(BIN)/python -m pytest
+
+check: lint types imports ## lint, types and import directions
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev
+	$(BIN)/mypy
+
+imports: .venv/dev
+	$(BIN)/lint-imports --no-cache
+
+bench: .venv/dev ## print the speed ratios, each measured in one run against its limit and its peer
+	$(BIN)/python -m benchmarks
+
+lock: .venv/dev ## resolve the pinned requirements again (needs uv on the PATH)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in -o requirements/runtime.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
+
+clean: ## remove the environment and what the runs left in out/
+	rm -rf .venv out build *.egg-info
