@@ -1,0 +1,1 @@
+"""Prompts and rationale templates: data only."""

@@ -81,6 +81,16 @@ class Mandate(Record):
     notes: list[str] = []
 
 
+class Component(Record):
+    """One of the four parts of a protocol's safety score: 1 is best; ``evidence`` in words, with its source and its date."""
+
+    score: Fraction
+    weight: Fraction
+    evidence: str
+    source: str
+    known_since: str | None
+
+
 class RiskFree(Record):
     """The rate that doing nothing risky earns (fraction per year), and where it comes from."""
 
@@ -110,6 +120,7 @@ class MarketSummary(Record):
     price_usd: Positive | None
     price_source: str | None
     benchmark: str
+    benchmark_pools: list[str]
     warnings: list[str]
 
 
@@ -195,7 +206,11 @@ class Score(Record):
 
 
 class Candidate(Record):
-    """A profile and a weight method applied to the market: pools with weights, figures, gates and score."""
+    """A profile and a weight method applied to the market: pools with weights, figures, gates and score.
+
+    ``passed``: no gate vetoes it. ``revised``: built again after risk sent pools back. ``count_raised``: more pools than the profile's own count,
+    because the caps need them.
+    """
 
     id: str
     profile: ProfileId
@@ -206,10 +221,12 @@ class Candidate(Record):
     window: Window
     metrics: dict[str, float | None]
     metrics_missing: dict[str, str]
+    apy_mean_30d: float
     apy_low: float
     apy_high: float
     risk: RiskReport
     gates: list[Gate]
+    passed: bool
     score: Score
 
 
@@ -243,10 +260,11 @@ class Expected(Record):
 
 
 class Choice(Record):
-    """The decision: one candidate that passed every gate."""
+    """The decision: one candidate that passed every gate; ``amount`` is the money in the asset (dollars for USD), None when unknown."""
 
     candidate_id: str
     method: WeightMethod
+    amount: float | None
     pools: list[ChosenPool]
     expected: Expected
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from tools.units import FloatArray
 
@@ -33,7 +30,10 @@ class Source(Protocol):
         """Return the rows of ``/pools``, as they came."""
 
     def charts(self, pool_ids: Sequence[str], as_of: dt.date, progress: Progress | None = None) -> dict[str, list[RawRow] | None]:
-        """Return the rows of ``/chart/{pool}`` for each id; None where the source has no chart of that pool."""
+        """Return the rows of ``/chart/{pool}`` for each id; None where the source has no chart of that pool.
+
+        An id that is left out failed: it could not be fetched, though the others could. Too many failures raise a ``MarketError``.
+        """
 
     def hacks(self, as_of: dt.date) -> list[RawRow]:
         """Return the exploits known at ``as_of``; an empty list where the source does not publish any."""
@@ -57,17 +57,25 @@ class Row:
     meta: str | None
 
 
+class Label(NamedTuple):
+    """What a pool is called, as the market has it: never to be shown or sent to a model without ``units.safe_label``."""
+
+    project: str
+    chain: str
+    symbol: str
+
+
 @dataclass(frozen=True, slots=True)
 class History:
-    """A pool's daily history without gaps, oldest first, ending on ``last``.
+    """A pool's daily history without gaps, oldest first, at most the last 365 days, ending on ``last`` (the day of the decision).
 
-    ``apy`` and ``tvl_usd`` have shape (n_days,), finite; ``apy_base`` too, with NaN where the source does not split the APY.
+    ``apy`` and ``tvl_usd`` have shape (n_days,), finite. ``first`` is the first day on record, which may lie further back than the arrays.
     """
 
     pool_id: str
+    first: dt.date
     last: dt.date
     apy: FloatArray
-    apy_base: FloatArray
     tvl_usd: FloatArray
     gaps_filled: int
     spikes_dropped: int
@@ -75,16 +83,16 @@ class History:
 
     @property
     def days(self) -> int:
-        """Return the number of days, gaps filled included."""
-        return int(self.apy.shape[0])
+        """Return the days on record from the first to the last, both included."""
+        return (self.last - self.first).days + 1
 
 
 @dataclass(frozen=True)
 class Market:
     """Everything that was read for one decision.
 
-    ``rows`` are the pools that passed their checks, sorted by id; ``excluded`` says why the others did not, by pool id.
-    ``histories`` holds the usable histories of the screened pools. ``sha256`` is over all raw rows used.
+    ``rows`` are the screened pools, ``histories`` the usable ones among them; ``excluded`` says why each other pool is neither, by pool id.
+    ``sha256`` is over all raw rows read.
     """
 
     source: str
@@ -94,12 +102,9 @@ class Market:
     rows: Mapping[str, Row]
     histories: Mapping[str, History]
     excluded: Mapping[str, str]
-    screened: int
+    labels: Mapping[str, Label]
+    protocol_tvl_usd: Mapping[str, float]
     hacks: Sequence[RawRow]
-    tables: Mapping[str, Sequence[Mapping[str, str]]]
+    prices: Sequence[Mapping[str, str]] | None
     sha256: str
     warnings: tuple[str, ...] = ()
-    labels: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)  # pool id → project, chain, symbol of every row, also the excluded
-
-
-DayArray = npt.NDArray[np.datetime64]

@@ -1,0 +1,109 @@
+"""Data: the market of the day, and which of its pools may be held."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from agents.state import Context, State, Steps
+from tools.candidates.measure import significant
+from tools.market.load import read_market
+from tools.market.quality import ParsedRows
+from tools.market.snapshot import Market
+from tools.records import Asset, Mandate, MarketSummary
+from tools.risk.protocol import assess
+from tools.strategies.rates import risk_free_rate
+from tools.strategies.universe import Universe, build_universe, counted, price_on, protocol_tvl, ruled_out, screen
+
+# A choice among the few pools that happen to have a history is no choice: at least this share of the screened ones must have one.
+MIN_HISTORY_COVERAGE = 0.5
+_NO_HISTORY = {"no_history", "history_failed"}
+
+
+def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Read the snapshot, screen it, fetch the histories it needs, check them, and summarise what was seen.
+
+    Raises
+    ------
+    MarketError
+        When the market cannot be read at all. Too few usable pools is an outcome, ``not_enough_data``, not an error.
+    """
+    context = runtime.context
+    mandate = state["mandate"]
+    assert mandate.asset is not None
+    asset = mandate.asset
+    steps = Steps("data", state)
+    as_of = context.settings.as_of
+    market = steps.call(
+        "read_market",
+        {"asset": asset, "as_of": as_of.isoformat() if as_of else None},
+        lambda: read_market(context.source, asset, as_of, functools.partial(_screen, asset=asset), protocol_tvl, context.progress),
+        lambda m: m.sha256,
+    )
+    universe = steps.call(
+        "build_universe",
+        {"asset": asset, "snapshot_sha256": market.sha256},
+        lambda: build_universe(market, asset, _risk_of(market)),
+        lambda u: [pool.id for pool in u.pools],
+    )
+    context.workspace.universe = universe
+    summary = _summary(market, universe, mandate)
+    update: dict[str, Any] = {"market": summary, "trace": steps.taken}
+    lacking = sum(count for reason, count in summary.excluded.items() if reason in _NO_HISTORY)
+    if not universe.pools or lacking > (1.0 - MIN_HISTORY_COVERAGE) * summary.pools_screened:
+        update |= {"outcome": "not_enough_data", "reason": _shortage(summary, lacking)}
+    return update
+
+
+def _screen(parsed: ParsedRows, asset: Asset) -> dict[str, str]:
+    return screen(parsed, asset)
+
+
+def _risk_of(market: Market) -> Any:
+    """Return the protocol risk by project, each protocol assessed once."""
+
+    @functools.cache
+    def risk(project: str) -> float:
+        from tools.market.names import family_of
+
+        tvl = market.protocol_tvl_usd.get(family_of(project))
+        return significant(assess(project, as_of=market.as_of, protocol_tvl_usd=tvl, hacks=market.hacks).risk)
+
+    return risk
+
+
+def _summary(market: Market, universe: Universe, mandate: Mandate) -> MarketSummary:
+    asset = universe.asset
+    histories = [pool.history for pool in universe.pools]
+    price = price_on(market, market.as_of) if asset != "USD" else None
+    warnings = list(market.warnings)
+    if market.synthetic:
+        warnings.insert(0, "synthetic market: every figure is invented by the program")
+    return MarketSummary(
+        source=market.source,
+        synthetic=market.synthetic,
+        snapshot_date=market.as_of.isoformat(),
+        snapshot_sha256=market.sha256,
+        pools_total=market.pools_total,
+        pools_screened=len(market.rows),
+        pools_eligible=len(universe.pools),
+        excluded=counted(market.excluded),
+        ruled_out=counted(ruled_out(universe.pools, mandate)),
+        gaps_filled=sum(history.gaps_filled for history in histories),
+        spikes_dropped=sum(history.spikes_dropped for history in histories),
+        without_reward_split=sum(pool.row.apy_base is None and pool.row.apy_reward is None for pool in universe.pools),
+        risk_free=risk_free_rate(asset, market),
+        price_usd=price,
+        price_source=f"daily close of {asset} in the market's price table" if price else None,
+        benchmark="median daily return of the eligible pools",
+        benchmark_pools=[pool.id for pool in universe.pools],
+        warnings=warnings,
+    )
+
+
+def _shortage(summary: MarketSummary, lacking: int) -> str:
+    if lacking:
+        return f"{summary.pools_screened} pools passed the screen and {lacking} of them lack histories"
+    return f"{summary.pools_screened} pools passed the screen and none has a usable history"

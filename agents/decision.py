@@ -1,0 +1,207 @@
+"""Decision: score the candidates, choose among those that passed every gate, and say why; or say that none did."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from langgraph.runtime import Runtime
+
+from agents.prompts import prompt
+from agents.quant import amount_in_asset, amount_usd
+from agents.rationale import PROSE_SLOTS, check_prose
+from agents.state import Context, State, Steps
+from tools.candidates import Assessed, conflicts
+from tools.candidates.gates import position_share
+from tools.records import (
+    Alternative,
+    Alternatives,
+    Candidate,
+    CandidatePool,
+    Choice,
+    ChosenPool,
+    Expected,
+    Mandate,
+    MarketSummary,
+    Score,
+)
+from tools.scoring import score_candidates
+from tools.strategies.profiles import load_presets
+from tools.units import BASIS_POINTS, income
+
+DEFAULT_HORIZON_DAYS = 365
+# A model may decide between near-equals only: candidates within this of the best score, at most so many.
+SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
+POOL_URL = "https://defillama.com/yields/pool/"
+
+
+class _Decision(NamedTuple):
+    candidate_id: str
+    prose: dict[str, str]
+
+
+def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Score all candidates against each other and let the seat choose from the shortlist of those that passed."""
+    context = runtime.context
+    mandate, market = state["mandate"], state["market"]
+    assert market is not None
+    steps = Steps("decision", state)
+    assessed = context.workspace.assessed
+    preset = context.settings.preset
+    scores = steps.call(
+        "score_candidates",
+        {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset},
+        lambda: score_candidates([candidate.measured.metrics for candidate in assessed], load_presets()[preset], preset),
+        lambda found: [score.model_dump() for score in found],
+    )
+    candidates = [_candidate(a, score, mandate, market) for a, score in zip(assessed, scores, strict=True)]
+    update: dict[str, Any] = {"candidates": candidates, "conflicts": [], "trace": steps.taken}
+    shortlist = _shortlist(candidates)
+    if not shortlist:
+        return update | {
+            "outcome": "no_feasible_strategy",
+            "reason": "no candidate passes every limit" if candidates else "no profile found enough pools",
+            "conflicts": conflicts(assessed),
+            "alternatives": _alternatives(None, mandate, market),
+        }
+    decided = _decide(shortlist, mandate, context)
+    chosen = next(candidate for candidate in shortlist if candidate.id == decided.candidate_id)
+    choice = _choice(chosen, mandate, market)
+    return update | {
+        "outcome": "choice",
+        "reason": f"{chosen.id} has the best score of those that passed every limit" if chosen is shortlist[0] else f"{chosen.id} was chosen from the shortlist",
+        "choice": choice,
+        "alternatives": _alternatives(choice, mandate, market),
+        "prose": decided.prose,
+    }
+
+
+def _shortlist(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates that passed, best score first (ties: steadier, then by id), within the margin of the best."""
+    passed = [candidate for candidate in candidates if candidate.passed]
+    ranked = sorted(passed, key=lambda c: (-c.score.total, c.metrics["annual_volatility"] or 0.0, c.id))
+    return [c for c in ranked if c.score.total >= ranked[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
+
+
+def _decide(shortlist: list[Candidate], mandate: Mandate, context: Context) -> _Decision:
+    allowed = {candidate.id for candidate in shortlist}
+
+    def check(answer: dict[str, Any]) -> _Decision:
+        candidate_id = answer.get("candidate")
+        if candidate_id not in allowed:
+            raise ValueError("candidate must be one of the ids in the shortlist")
+        return _Decision(candidate_id, check_prose(answer))
+
+    payload = {
+        "mandate": mandate.model_dump(mode="json", exclude={"notes"}),
+        "shortlist": [
+            {
+                "id": candidate.id,
+                "score": candidate.score.total,
+                "portfolio_apy": candidate.metrics["portfolio_apy"],
+                "apy_low": candidate.apy_low,
+                "apy_high": candidate.apy_high,
+                "pools": len(candidate.pools),
+                "largest_protocol_share": candidate.risk.largest_protocol.share,
+                "worst_protocol_risk": candidate.risk.protocol_risk_max,
+                "reward_share": candidate.risk.reward_share,
+            }
+            for candidate in shortlist
+        ],
+    }
+    if "decision" in context.settings.off:
+        return _Decision(shortlist[0].id, {})
+    return context.seat.ask("decide", prompt("decision.md.j2", slots=PROSE_SLOTS), payload, check)
+
+
+def _candidate(assessed: Assessed, score: Score, mandate: Mandate, market: MarketSummary) -> Candidate:
+    measured = assessed.measured
+    draft = measured.draft
+    money = amount_usd(mandate, market)
+    pools = [
+        CandidatePool(
+            pool_id=pool.id,
+            project=pool.row.project,
+            family=pool.family,
+            name=pool.name,
+            chain=pool.row.chain,
+            symbol=pool.row.symbol,
+            url=POOL_URL + pool.id,
+            tokens=list(pool.tokens),
+            issuers=sorted(pool.issuer_shares),
+            weight=float(weight),
+            apy=pool.row.apy,
+            apy_base=pool.row.apy_base,
+            apy_reward=pool.row.apy_reward,
+            apy_mean_30d=pool.apy_mean_30d,
+            tvl_usd=pool.row.tvl_usd,
+            share_of_pool=None if money is None else position_share(float(weight), money, pool.row.tvl_usd),
+            protocol_risk=pool.protocol_risk,
+            trend=pool.trend,
+            history_days=pool.history.days,
+        )
+        for pool, weight in zip(draft.pools, draft.weights, strict=True)
+    ]
+    pools.sort(key=lambda pool: (-pool.weight, -pool.tvl_usd, pool.pool_id))
+    return Candidate(
+        id=draft.id,
+        profile=draft.profile_id,
+        method=draft.method,
+        revised=draft.revised,
+        count_raised=draft.raised,
+        pools=pools,
+        window=measured.window,
+        metrics=dict(measured.metrics),
+        metrics_missing=dict(measured.missing),
+        apy_mean_30d=measured.apy_mean_30d,
+        apy_low=measured.apy_low,
+        apy_high=measured.apy_high,
+        risk=assessed.risk,
+        gates=list(assessed.gates),
+        passed=assessed.passed,
+        score=score,
+    )
+
+
+def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary) -> Choice:
+    amount = amount_in_asset(mandate, market)
+    days = mandate.horizon_days or DEFAULT_HORIZON_DAYS
+    apy = chosen.metrics["portfolio_apy"]
+    assert apy is not None
+
+    def earned(rate: float) -> float | None:
+        return None if amount is None else income(amount, rate, days)
+
+    return Choice(
+        candidate_id=chosen.id,
+        method=chosen.method,
+        amount=amount,
+        pools=[
+            ChosenPool(pool_id=pool.pool_id, weight=pool.weight, amount=None if amount is None else pool.weight * amount)
+            for pool in chosen.pools
+        ],
+        expected=Expected(
+            income=earned(apy),
+            income_low=earned(chosen.apy_low),
+            income_high=earned(chosen.apy_high),
+            horizon_days=days,
+            apy=apy,
+            apy_low=chosen.apy_low,
+            apy_high=chosen.apy_high,
+        ),
+    )
+
+
+def _alternatives(choice: Choice | None, mandate: Mandate, market: MarketSummary) -> Alternatives:
+    """Put doing nothing beside the choice: holding the asset, and its risk-free rate."""
+    amount = amount_in_asset(mandate, market)
+    days = mandate.horizon_days or DEFAULT_HORIZON_DAYS
+
+    def alternative(name: str, apy: float) -> Alternative:
+        return Alternative(
+            name=name,
+            apy=apy,
+            income=None if amount is None else income(amount, apy, days),
+            difference_bps=None if choice is None else (choice.expected.apy - apy) * BASIS_POINTS,
+        )
+
+    return Alternatives(hold=alternative(f"hold {mandate.asset}", 0.0), risk_free=alternative(market.risk_free.source, market.risk_free.rate))

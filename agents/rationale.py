@@ -1,0 +1,323 @@
+"""The written rationale: templates from ``prompts/``, every figure a slot of the ledger, a model's passages only where they check out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from agents.prompts import environment
+from tools.figures import BoundText, Ledger
+from tools.figures.ledger import Operator
+from tools.market.names import display_project
+from tools.records import Derived
+
+_SLOT = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
+_ASSET_WORDS = {"USD": "dollar", "ETH": "ETH", "BTC": "BTC"}
+_RISK_FREE = {
+    "USD": ("The Treasury bill", "the Treasury bill", "hold the bill"),
+    "ETH": ("Plain staking", "plain staking", "stake and leave it at that"),
+    "BTC": ("Holding", "holding the coins", "hold the coins"),
+}
+_UNTESTED = {
+    "var_95": "daily value at risk",
+    "cvar_95": "daily tail loss (CVaR)",
+    "max_drawdown": "drawdown",
+    "position_share": "your share of each pool, for want of an amount",
+    "reward_share": "the share of rewards, which some pools do not report",
+}
+
+# What a model may refer to in its prose: the slot and what it stands for.
+PROSE_SLOTS = {
+    "choice_apy": "the yield of the candidate you choose",
+    "income": "the income it is expected to bring over the horizon",
+    "doing_nothing": "what doing nothing earns, with its name",
+    "pool_count": "how many pools it holds",
+    "largest_protocol": "the protocol that holds most of the money, with its share",
+    "weakest_protocol": "its riskiest protocol, with its risk",
+    "apy_range": "the range its yield moved in",
+    "score": "its score",
+    "runner_up": "the runner-up, with its yield",
+}
+
+
+class Written(NamedTuple):
+    """A finished text and the derived figures that it shows."""
+
+    text: BoundText
+    derived: dict[str, Derived]
+
+
+class Figures:
+    """What a template calls: one method per unit, each returning a mark of the ledger."""
+
+    def __init__(self, ledger: Ledger, asset: str | None) -> None:
+        self._ledger = ledger
+        self._asset = asset
+
+    def percent(self, pointer: str, digits: int) -> str:
+        """Show a fraction as percent."""
+        return self._ledger.figure(pointer, "percent", digits)
+
+    def bps(self, pointer: str) -> str:
+        """Show basis points."""
+        return self._ledger.figure(pointer, "bps")
+
+    def ratio(self, pointer: str, digits: int) -> str:
+        """Show a plain number."""
+        return self._ledger.figure(pointer, "ratio", digits)
+
+    def count(self, pointer: str) -> str:
+        """Show a count."""
+        return self._ledger.figure(pointer, "count")
+
+    def days(self, pointer: str) -> str:
+        """Show a number of days."""
+        return self._ledger.figure(pointer, "days")
+
+    def date(self, pointer: str) -> str:
+        """Show a date."""
+        return self._ledger.figure(pointer, "date")
+
+    def name(self, pointer: str) -> str:
+        """Show a name from the record, digits and all."""
+        return self._ledger.figure(pointer, "name")
+
+    def money(self, pointer: str) -> str:
+        """Show dollars, millions in short."""
+        return self._ledger.figure(pointer, "usd", short=True)
+
+    def amount(self, pointer: str) -> str:
+        """Show an amount in the mandate's asset."""
+        if self._asset == "USD":
+            return self._ledger.figure(pointer, "usd", 0 if abs(self._ledger.value(pointer)) >= 100 else 2)
+        unit, digits = ("eth", 4) if self._asset == "ETH" else ("btc", 6)
+        return f"{self._ledger.figure(pointer, unit, digits)} {self._asset}"  # type: ignore[arg-type]
+
+    def claim(self, words: str, left: str, op: Operator, right: str) -> str:
+        """Write a comparison, if it is true."""
+        return self._ledger.claim(words, left, op, right)
+
+
+def write_rationale(record: Mapping[str, Any], prose: Mapping[str, str]) -> Written:
+    """Write the rationale of a record (plain data, without ``rationale``).
+
+    ``prose`` holds a model's passages (``why``, ``caution``) with slots; empty for the deterministic text.
+    """
+    ledger = Ledger(record)
+    asset = record["mandate"]["asset"]
+    figures = Figures(ledger, asset)
+    if record["outcome"] == "choice":
+        template, values = "rationale_choice.md.j2", _choice_values(ledger, record, figures, prose)
+    else:
+        template, values = "rationale_none.md.j2", _none_values(ledger, record, figures)
+    marked = environment().get_template(template).render(r=record, f=figures, **values)
+    return Written(ledger.bind(re.sub(r"\n{3,}", "\n\n", marked).strip() + "\n"), ledger.derived)
+
+
+def _choice_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures, prose: Mapping[str, str]) -> dict[str, Any]:
+    candidates = record["candidates"]
+    index = next(i for i, c in enumerate(candidates) if c["id"] == record["choice"]["candidate_id"])
+    chosen, c = candidates[index], f"/candidates/{index}"
+    asset = record["mandate"]["asset"]
+    rf_name, rf_phrase, rf_advice = _RISK_FREE[asset]
+    apy, rf_apy = f"{c}/metrics/portfolio_apy", "/alternatives/risk_free/apy"
+    edge_sign = chosen["metrics"]["portfolio_apy"] - record["alternatives"]["risk_free"]["apy"]
+    amount = "/choice/amount" if record["choice"]["amount"] is not None else None
+    w: dict[str, Any] = {
+        "asset_word": _ASSET_WORDS[asset],
+        "rf_name": rf_name,
+        "rf_phrase": rf_phrase,
+        "rf_advice": rf_advice,
+        "apy": apy,
+        "rf_apy": rf_apy,
+        "amount": amount,
+        "income": "/choice/expected/income" if amount else None,
+        "income_low": "/choice/expected/income_low" if amount else None,
+        "income_high": "/choice/expected/income_high" if amount else None,
+        "rf_income": "/alternatives/risk_free/income" if amount else None,
+        "headline_warning": edge_sign < 0.0,
+        "edge_positive": edge_sign > 0.0,
+        "edge": "/alternatives/risk_free/difference_bps",
+        "zero": ledger.derive("scale_safe", "0"),
+        "unit": ledger.derive("scale_unknown", "1"),
+        "averaging_days": ledger.derive("averaging_days", "30" if chosen["window"]["days"] >= 30 else str(chosen["window"]["days"])),
+        "candidates_count": ledger.derive("candidates_count", "len(a)", "/candidates"),
+        "profiles_count": ledger.derive("profiles_count", "len(unique(pluck(a, 'profile')))", "/candidates"),
+        "passed_count": ledger.derive("passed_count", "count(pluck(a, 'passed'), True)", "/candidates"),
+        "untested": [_UNTESTED[gate["rule"]] for gate in chosen["gates"] if not gate["tested"]],
+        **_risk_values(ledger, chosen, c, amount),
+        **_runner_values(ledger, record, index),
+    }
+    rejected = _rejected(record, index)
+    if rejected is not None:
+        w["rejected"] = f"/candidates/{rejected}"
+        w["rejected_gates"] = [
+            {"gate": gate, "pointer": f"/candidates/{rejected}/gates/{position}"}
+            for position, gate in enumerate(candidates[rejected]["gates"])
+            if not gate["passed"]
+        ][:2]
+    runner = w.pop("runner_index")
+    slots = _prose_values(figures, w, c, candidates[runner] if runner is not None else None)
+    w["why"] = _filled(prose.get("why"), slots)
+    w["caution"] = _filled(prose.get("caution"), slots)
+    return {
+        "w": w,
+        "c": c,
+        "chosen": chosen,
+        "runner": candidates[runner] if runner is not None else None,
+        "rejected": candidates[rejected] if rejected is not None else None,
+    }
+
+
+def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str | None) -> dict[str, Any]:
+    pools = chosen["pools"]
+    gates = {gate["rule"]: f"{c}/gates/{position}" for position, gate in enumerate(chosen["gates"])}
+    weakest = max(pools, key=lambda pool: (pool["protocol_risk"], pool["family"]))
+    shares = [pool["share_of_pool"] for pool in pools]
+    tightest = None if None in shares else shares.index(max(shares))
+    multi = sum(len(pool["tokens"]) > 1 for pool in pools)
+    return {
+        "protocol": display_project(chosen["risk"]["largest_protocol"]["name"]),
+        "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{c}/risk/largest_protocol/share", amount) if amount else None,
+        "weakest": display_project(weakest["family"]),
+        "protocol_limit": f"{gates['protocol_risk']}/limit",
+        "position_limit": f"{gates['position_share']}/limit",
+        "issuer": chosen["risk"]["largest_issuer"]["name"],
+        "tightest": None if tightest is None else f"{c}/pools/{tightest}",
+        "multi_count": multi,
+        "multi": ledger.derive("pools_of_several_tokens", str(multi)) if multi else None,
+    }
+
+
+def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Find the best candidate of another profile that passed, and how its yield compares."""
+    candidates = record["candidates"]
+    chosen = candidates[index]
+    others = [i for i, other in enumerate(candidates) if other["passed"] and other["profile"] != chosen["profile"]]
+    if not others:
+        return {"runner_index": None}
+    runner = min(others, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
+    own, other = f"/candidates/{index}/metrics/portfolio_apy", f"/candidates/{runner}/metrics/portfolio_apy"
+    gap = ledger.derive("runner_up_gap_bps", "abs(a - b) * 10000", own, other)
+    shown = abs(ledger.value(gap)) >= 0.5
+    return {
+        "runner_index": runner,
+        "runner": f"/candidates/{runner}",
+        "runner_gap": gap,
+        "runner_less": shown and ledger.holds(other, "<", own),
+        "runner_more": shown and ledger.holds(other, ">", own),
+    }
+
+
+def _rejected(record: Mapping[str, Any], index: int) -> int | None:
+    """Find the best-paying candidate that a gate turned down although it pays more than the choice."""
+    candidates = record["candidates"]
+    apy = candidates[index]["metrics"]["portfolio_apy"]
+    failed = [i for i, c in enumerate(candidates) if not c["passed"] and c["metrics"]["portfolio_apy"] > apy]
+    return min(failed, key=lambda i: (-candidates[i]["metrics"]["portfolio_apy"], candidates[i]["id"]), default=None)
+
+
+def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) -> dict[str, Any]:
+    w: dict[str, Any] = {"amount": "/mandate/amount" if record["mandate"]["amount"] is not None else None}
+    market = record["market"]
+    if record["outcome"] == "not_enough_data":
+        reasons = [reason for reason in ("no_history", "history_failed") if reason in market["excluded"]]
+        formula = " + ".join("ab"[: len(reasons)])
+        w["lacking"] = ledger.derive("lacking_histories", formula, *(f"/market/excluded/{reason}" for reason in reasons)) if reasons else None
+    if record["outcome"] == "no_feasible_strategy":
+        w["rf_phrase"] = _RISK_FREE[record["mandate"]["asset"]][1]
+        w["rf_positive"] = record["alternatives"]["risk_free"]["apy"] > 0.0
+        w["candidates_count"] = ledger.derive("candidates_count", "len(a)", "/candidates")
+        w["conflict_figures"] = [_conflict_figures(figures, i, conflict) for i, conflict in enumerate(record["conflicts"])]
+        w["advice"] = _advice(record)
+    return {"w": w}
+
+
+def _conflict_figures(figures: Figures, index: int, conflict: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(conflict["limit"], float):
+        return {}
+    show = {
+        "protocol_risk": lambda p: figures.ratio(p, 2),
+        "history_days": lambda p: f"{figures.days(p)} days",
+        "min_pools": figures.count,
+        "max_pools": figures.count,
+        "min_tvl": figures.money,
+    }.get(conflict["rule"], lambda p: figures.percent(p, 2))
+    return {key: show(f"/conflicts/{index}/{key}") for key in ("limit", "nearest")}
+
+
+_ADVICE = {
+    "profile_risk": "accepting more risk would admit further profiles",
+    "max_weight": "a looser cap on each pool",
+    "position_share": "a smaller amount, or several answers over time",
+    "protocol_share": "naming the protocols you trust, which accepts their concentration",
+    "issuer_share": "naming the tokens you trust, which accepts their concentration",
+    "protocol_risk": "a higher level of risk, if the protocols are ones you know",
+    "min_apy": "a smaller minimum yield",
+    "min_tvl": "a smaller minimum size",
+    "min_tvl_usd": "a smaller minimum size",
+    "allow_il": "accepting pools of several tokens of the same asset",
+    "max_protocol_risk": "a higher level of risk, if the protocols are ones you know",
+    "impermanent_loss": "a higher level of risk, which admits pools of several tokens of the same asset",
+    "min_pools": "fewer pools",
+    "max_pools": "more pools",
+    "reward_share": "a higher level of risk, which accepts rewards in the yield",
+    "history_days": "a higher level of risk, which accepts younger pools",
+    "not_trending_down": "a profile that accepts falling yields",
+}
+
+
+def _advice(record: Mapping[str, Any]) -> str:
+    """Suggest what to change, from the rules that stand in the way, most frequent first."""
+    rules = [conflict["rule"] for conflict in record["conflicts"] if conflict["rule"] != "profile_risk"]
+    rules += [entry["rule"] for entry in record["emptied"]]
+    found = list(dict.fromkeys(_ADVICE[rule] for rule in rules if rule in _ADVICE))[:3]
+    return (", or ".join(found) or "wider limits") + ": ask again with that changed."
+
+
+def _prose_values(figures: Figures, w: Mapping[str, Any], c: str, runner: Mapping[str, Any] | None) -> dict[str, str]:
+    """Make the phrases that a model's slots stand for: each figure together with what it belongs to, so that no text can attach it elsewhere."""
+    phrases = {
+        "choice_apy": f"a yield of {figures.percent(w['apy'], 2)} a year",
+        "income": f"an income of {figures.amount(w['income'])}" if w["income"] else "an income that depends on the amount",
+        "doing_nothing": f"{w['rf_phrase']} at {figures.percent(w['rf_apy'], 2)} a year",
+        "pool_count": f"{figures.count(f'{c}/metrics/pool_count')} pools",
+        "largest_protocol": f"{w['protocol']} with {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the money",
+        "weakest_protocol": f"{w['weakest']} with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}",
+        "apy_range": f"a range from {figures.percent(f'{c}/apy_low', 2)} to {figures.percent(f'{c}/apy_high', 2)} a year",
+        "score": f"a score of {figures.ratio(f'{c}/score/total', 2)}",
+        "runner_up": "no other profile",
+    }
+    if runner is not None:
+        phrases["runner_up"] = f"the runner-up at {figures.percent(w['runner'] + '/metrics/portfolio_apy', 2)} a year"
+    return phrases
+
+
+def _filled(prose: str | None, slots: Mapping[str, str]) -> str | None:
+    return _SLOT.sub(lambda match: slots[match[1]], prose) if prose else None
+
+
+def check_prose(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return a model's passages if they can be used at all; raise ValueError with a sentence for the model otherwise.
+
+    This is the quick check that gives the model a chance to mend its answer; the finished text is checked again, by the independent checker.
+    """
+    passages = {}
+    for key in ("why", "caution"):
+        text = answer.get(key)
+        if text is None:
+            continue
+        if not isinstance(text, str) or len(text) > 1_200:
+            raise ValueError(f"{key} must be a text of at most 1,200 characters")
+        unknown = sorted(set(_SLOT.findall(text)) - set(PROSE_SLOTS))
+        if unknown:
+            raise ValueError(f"unknown slots: {', '.join(unknown)}")
+        bare = _SLOT.sub("", text)
+        if any(character.isdigit() for character in bare):
+            raise ValueError(f"{key} holds digits; figures exist only as slots")
+        if re.search(r"[{}<>\[\]|`*#_\\]|https?:|\n", bare) or not bare.isprintable():
+            raise ValueError(f"{key} must be plain text without markup or links")
+        passages[key] = text.strip()
+    return passages
+

@@ -1,0 +1,97 @@
+"""Report: the record of the run, with its rationale, checked, and its flowchart."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from agents.rationale import Written, write_rationale
+from agents.state import Context, State, Steps
+from tools.flowchart import build_graph, node_link, to_mermaid
+from tools.records import SCHEMA_VERSION, Flowchart, Rationale, Recommendation, digest
+from tools.units import end_of_day, iso
+from tools.verify import check_text
+
+FLOWCHART_FILES = ["flowchart.svg", "flowchart.png", "flowchart.mmd"]
+
+
+def report(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Assemble the recommendation from the state: nothing is computed here but the text and the picture."""
+    context = runtime.context
+    record = _record(state, context)
+    steps = Steps("report", state)
+    written, author, refused = steps.call(
+        "write_rationale",
+        {"outcome": record["outcome"], "prose": state.get("prose", {})},
+        lambda: _rationale(record, state.get("prose", {}), context.seat.name),
+        lambda found: found[0].text.markdown,
+    )
+    record["derived"] = {name: entry.model_dump() for name, entry in written.derived.items()}
+    graph = steps.call("build_flowchart", {"outcome": record["outcome"]}, lambda: build_graph(record), lambda g: node_link(g))
+    rationale = Rationale(author=author, refused=refused, **written.text._asdict())
+    flowchart = Flowchart(graph=node_link(graph), mermaid=to_mermaid(graph), files=FLOWCHART_FILES)
+    recommendation = Recommendation.model_validate(
+        record
+        | {
+            "rationale": rationale.model_dump(),
+            "flowchart": flowchart.model_dump(),
+            "trace": [step.model_dump() for step in [*state.get("trace", []), *steps.taken]],
+        }
+    )
+    return {"recommendation": recommendation, "trace": steps.taken}
+
+
+def _record(state: State, context: Context) -> dict[str, Any]:
+    """Return the recommendation as plain data, without what is written about it."""
+    market = state.get("market")
+    choice, alternatives = state.get("choice"), state.get("alternatives")
+    now = context.now()
+    settings = context.settings
+    # Out of scope no market was read: the record is as of the date that was asked for, or of the run's own day.
+    day = market.snapshot_date if market else (settings.as_of or now.date()).isoformat()
+    run = [state["question"], settings.preset, settings.seed, day, market.snapshot_sha256 if market else None, context.seat.name]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": f"{day}-{digest(run)[:12]}",
+        "created_at": iso(now),
+        "as_of": iso(end_of_day(dt.date.fromisoformat(day))),
+        "question": state["question"],
+        "outcome": state["outcome"],
+        "reason": state["reason"],
+        "mandate": state["mandate"].model_dump(),
+        "market": market.model_dump() if market else None,
+        "candidates": [candidate.model_dump() for candidate in state.get("candidates", [])],
+        "emptied": [entry.model_dump() for entry in state.get("emptied", [])],
+        "conflicts": [conflict.model_dump() for conflict in state.get("conflicts", [])],
+        "choice": choice.model_dump() if choice else None,
+        "alternatives": alternatives.model_dump() if alternatives else None,
+        "derived": {},
+        "usage": context.seat.usage().model_dump(),
+    }
+
+
+def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str) -> tuple[Written, str, str | None]:
+    """Write the text with the model's passages if the independent checker resolves it, else without; return author and why it was refused."""
+    if not prose:
+        return write_rationale(record, {}), "policy", None
+    written = write_rationale(record, prose)
+    faults = check_text(_with_text(record, written))
+    if not faults:
+        return written, author, None
+    return write_rationale(record, {}), "policy", f"the text of {author} did not resolve: {faults[0].what}"
+
+
+def _with_text(record: Mapping[str, Any], written: Written) -> dict[str, Any]:
+    text = written.text
+    return {
+        **record,
+        "derived": {name: entry.model_dump() for name, entry in written.derived.items()},
+        "rationale": {
+            "markdown": text.markdown,
+            "figures": [figure.model_dump() for figure in text.figures],
+            "claims": [claim.model_dump() for claim in text.claims],
+        },
+    }

@@ -1,0 +1,132 @@
+"""What flows through the workflow: the channels of its state, and the context of one run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import operator
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
+
+from tools.records import (
+    Alternatives,
+    Candidate,
+    Choice,
+    Conflict,
+    Emptied,
+    Mandate,
+    MarketSummary,
+    OutcomeKind,
+    Recommendation,
+    TraceStep,
+    digest,
+)
+from tools.strategies.profiles import Preset
+
+if TYPE_CHECKING:
+    from agents.models import Seat
+    from tools.candidates import Assessed, CandidateSet, Measured
+    from tools.market.evidence import Evidence
+    from tools.market.snapshot import Progress
+    from tools.strategies.universe import Universe
+
+T = TypeVar("T")
+
+
+class Question(TypedDict):
+    """The input: one question in words."""
+
+    question: str
+
+
+class State(TypedDict, total=False):
+    """The channels. Records and plain values only: arrays stay in the run's workspace."""
+
+    question: str
+    """the user's words"""
+    mandate: Mandate
+    """what was read from them"""
+    outcome: OutcomeKind
+    """set by the node that ends the search"""
+    reason: str
+    """one sentence on the outcome"""
+    market: MarketSummary | None
+    """what market was seen"""
+    round: int
+    """how often quant has built candidates"""
+    vetoed: dict[str, dict[str, str]]
+    """profile → pool → rule: what risk sent back to quant"""
+    emptied: list[Emptied]
+    """profiles without a candidate"""
+    candidates: list[Candidate]
+    """all candidates with figures, gates and scores"""
+    conflicts: list[Conflict]
+    """limits that kept every candidate out"""
+    choice: Choice | None
+    """the decision"""
+    alternatives: Alternatives | None
+    """what doing nothing earns"""
+    prose: dict[str, str]
+    """passages a model wrote, with slots for the figures"""
+    trace: Annotated[list[TraceStep], operator.add]
+    """every call of a tool"""
+    recommendation: Recommendation
+    """the record that leaves"""
+
+
+@dataclass
+class Workspace:
+    """Arrays of the run that are too heavy for the state; each node leaves its product for the next."""
+
+    universe: Universe | None = None
+    drafts: CandidateSet | None = None
+    measured: tuple[Measured, ...] = ()
+    assessed: tuple[Assessed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked to do beside the question; saved, so that it can be run again."""
+
+    as_of: dt.date | None = None
+    preset: Preset = "neutral"
+    seed: int = 0
+    off: tuple[str, ...] = ()
+
+
+@dataclass
+class Context:
+    """The world of one run: its market, the model's seat, its settings and its clock."""
+
+    source: Evidence
+    seat: Seat
+    settings: Settings = field(default_factory=Settings)
+    workspace: Workspace = field(default_factory=Workspace)
+    progress: Progress | None = None
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+
+
+class Steps:
+    """Records the tools that one agent calls: arguments and results by hash, and the time each took."""
+
+    def __init__(self, agent: str, state: State) -> None:
+        self._agent = agent
+        self._first = len(state.get("trace", []))
+        self.taken: list[TraceStep] = []
+
+    def call(self, tool: str, arguments: Mapping[str, Any], function: Callable[[], T], result: Callable[[T], Any]) -> T:
+        """Call a tool and note it; ``arguments`` and ``result`` give the plain data that stand for it in the hashes."""
+        started = time.perf_counter()
+        value = function()
+        self.taken.append(
+            TraceStep(
+                agent=self._agent,
+                step=self._first + len(self.taken),
+                tool=tool,
+                arguments_sha256=digest(arguments),
+                result_sha256=digest(result(value)),
+                seconds=round(time.perf_counter() - started, 4),
+            )
+        )
+        return value

@@ -1,0 +1,307 @@
+"""The command line. Heavy libraries are imported where they are used: ``plimsoll --help`` answers at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tools.errors import ModelError, PlimsollError, UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from agents.models import Seat
+    from tools.market.snapshot import Source
+
+app = typer.Typer(
+    name="plimsoll",
+    help="Where to earn yield on ETH, BTC or dollars: one sentence what to hold, one page why, and a record in which every figure can be checked.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Market data: fetch, status, list, export of the point-in-time store.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+
+class Format(enum.StrEnum):
+    """How ``ask`` prints its answer."""
+
+    text = "text"
+    json = "json"
+    md = "md"
+
+
+class TableFormat(enum.StrEnum):
+    """How ``data list`` prints its rows."""
+
+    table = "table"
+    csv = "csv"
+
+
+class AssetName(enum.StrEnum):
+    """The assets that Plimsoll knows."""
+
+    ETH = "ETH"
+    BTC = "BTC"
+    USD = "USD"
+
+
+class PresetName(enum.StrEnum):
+    """Market conditions for the score."""
+
+    bull = "bull"
+    neutral = "neutral"
+    uncertain = "uncertain"
+
+
+SOURCE_HELP = "live, demo, a folder, or a base URL that serves DefiLlama's /pools and /chart/{pool}"
+Source_ = Annotated[str, typer.Option("--source", envvar="PLIMSOLL_SOURCE", help=SOURCE_HELP)]
+AsOf = Annotated[str | None, typer.Option("--as-of", envvar="PLIMSOLL_AS_OF", metavar="DATE", help="decide as of the end of this UTC day")]
+Seed = Annotated[int, typer.Option("--seed", envvar="PLIMSOLL_SEED", help="seed of the demo market")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="ask the network again for what the store knows")]
+Run = Annotated[Path, typer.Argument(help="a run folder that ask wrote")]
+Model = Annotated[str | None, typer.Option("--model", envvar="PLIMSOLL_MODEL", help="an OpenAI-compatible model; OPENAI_BASE_URL and OPENAI_API_KEY say where")]
+
+
+@app.callback()
+def defaults(context: typer.Context) -> None:
+    """Read plimsoll.toml for the options that neither a flag nor the environment sets."""
+    from plimsoll.settings import from_file
+
+    context.default_map = {"ask": from_file(Path.cwd())}
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="what you hold and what you want, in words")],
+    source: Source_ = "live",
+    as_of: AsOf = None,
+    model: Model = None,
+    require_model: Annotated[bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")] = False,
+    output: Annotated[Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")] = Format.text,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where to write the run folder")] = None,
+    seed: Seed = 0,
+    preset: Annotated[PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")] = PresetName.neutral,
+    refresh: Refresh = False,
+) -> None:
+    """Answer one question with one recommendation, and write a run folder that can be verified and replayed."""
+    from agents.state import Settings
+    from agents.workflow import advise
+    from plimsoll import runs
+    from plimsoll.terminal import echo, progress_bar, show
+    from tools.market.store import default_home
+
+    day = _day(as_of)
+    if out is not None:
+        runs.check_writable(out)
+    seat = _seat(model, require_model)
+    with progress_bar("Reading the market") as progress:
+        recommendation, context = advise(
+            question, _open(source, seed, refresh), seat=seat, settings=Settings(as_of=day, preset=preset.value, seed=seed), progress=progress
+        )
+    folder = runs.save(out or default_home() / "runs" / recommendation.run_id, recommendation, context)
+    if output is Format.json:
+        echo(runs.as_json(recommendation.model_dump(mode="json")).rstrip("\n"))
+    elif output is Format.md:
+        echo(recommendation.rationale.markdown.rstrip("\n"))
+    else:
+        show(recommendation, folder)
+    raise typer.Exit({"choice": 0, "not_enough_data": 4}.get(recommendation.outcome, 3))
+
+
+@app.command()
+def parse(question: Annotated[str, typer.Argument(help="a question in words")]) -> None:
+    """Print the mandate read from a question, as JSON."""
+    import json
+
+    from plimsoll.terminal import echo
+    from tools.question import read
+
+    echo(json.dumps(read(question).mandate.model_dump(mode="json"), indent=1, ensure_ascii=False))
+
+
+@app.command()
+def verify(folder: Run) -> None:
+    """Check a saved recommendation: hashes, every figure of its text, and what the record computes from the market rows."""
+    from plimsoll.terminal import echo
+    from tools.verify import verify as check
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a run folder")
+    report = check(folder)
+    for difference in report.differences:
+        echo(str(difference), error=True)
+    if report.differences:
+        raise VerificationError(f"{folder}: {len(report.differences)} differences")
+    echo(f"{folder}: verified ({report.figures} figures, {report.claims} comparisons, {report.recomputed} values computed again)")
+
+
+@app.command()
+def replay(folder: Run) -> None:
+    """Run a saved recommendation again from its own files: equal bytes, or what differs."""
+    from plimsoll import runs
+    from plimsoll.terminal import echo
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a run folder")
+    result = runs.replay(folder)
+    for difference in result.differences:
+        echo(difference, error=True)
+    if result.differences:
+        raise VerificationError(f"{folder}: the replay differs in {len(result.differences)} places")
+    echo(f"{folder}: replayed to the same bytes")
+
+
+@app.command()
+def schema(name: Annotated[str, typer.Argument(help="recommendation, mandate, candidate, choice, …")]) -> None:
+    """Print the JSON Schema of a record."""
+    import json
+
+    from plimsoll.terminal import echo
+    from tools import records
+
+    known = {
+        key.lower(): value for key, value in vars(records).items() if isinstance(value, type) and issubclass(value, records.Record) and value is not records.Record
+    }
+    model = known.get(name.lower().replace("_", "").replace("-", ""))
+    if model is None:
+        raise UsageError(f"no record is called {name!r}; known are {', '.join(sorted(known))}")
+    echo(json.dumps(model.model_json_schema(mode="serialization"), indent=1))
+
+
+@app.command()
+def doctor(
+    source: Source_ = "demo",
+    as_of: AsOf = None,
+    model: Model = None,
+) -> None:
+    """Say what works here and what does not; exits 0 unless something that a run needs is broken."""
+    from plimsoll.doctor import examine
+    from plimsoll.terminal import echo
+
+    broken = False
+    for finding in examine(lambda: _open(source, 0, False), _day(as_of), lambda: _seat(model, required=True)):
+        broken |= finding.needed and not finding.works
+        echo(f"{'ok     ' if finding.works else 'BROKEN ' if finding.needed else 'absent '} {finding.what}: {finding.detail}")
+    raise typer.Exit(1 if broken else 0)
+
+
+@data_app.command("fetch")
+def data_fetch(asset: Annotated[AssetName, typer.Argument(help="the asset to fetch for")], source: Source_ = "live", as_of: AsOf = None, seed: Seed = 0, refresh: Refresh = False) -> None:
+    """Fetch what a question about an asset needs into the point-in-time store."""
+    from plimsoll.market import look
+    from plimsoll.terminal import echo, progress_bar
+
+    with progress_bar("Fetching") as progress:
+        market, universe = look(_open(source, seed, refresh), asset.value, _day(as_of), progress)
+    echo(f"{market.as_of.isoformat()}: {market.pools_total} pools, {len(market.rows)} screened, {len(universe.pools)} eligible for {asset.value}")
+
+
+@data_app.command("status")
+def data_status() -> None:
+    """Say what the point-in-time store holds."""
+    from plimsoll.terminal import echo
+    from tools.market.store import Store
+
+    store = Store()
+    try:
+        status = store.status()
+    finally:
+        store.close()
+    for line in status_lines(status):
+        echo(line)
+
+
+@data_app.command("list")
+def data_list(
+    asset: Annotated[AssetName, typer.Option("--asset", help="the asset to list for")] = AssetName.USD,
+    eligible: Annotated[bool, typer.Option("--eligible", help="with the reason for each exclusion")] = False,
+    output: Annotated[TableFormat, typer.Option("--format", help="how to print the rows")] = TableFormat.table,
+    source: Source_ = "live",
+    as_of: AsOf = None,
+    seed: Seed = 0,
+) -> None:
+    """List the pools of a market; with --eligible each with whether it may be held, or why not."""
+    from plimsoll.market import look, print_pools
+    from plimsoll.terminal import progress_bar
+
+    with progress_bar("Reading the market") as progress:
+        market, universe = look(_open(source, seed, False), asset.value, _day(as_of), progress)
+    print_pools(market, universe, reasons=eligible, csv=output is TableFormat.csv)
+
+
+@data_app.command("export")
+def data_export(
+    source: Annotated[str, typer.Argument(help="a source of the store, as status names it")],
+    day: Annotated[str, typer.Argument(metavar="DATE", help="a day of the store")],
+    folder: Annotated[Path, typer.Argument(help="where to write")],
+) -> None:
+    """Write a day of the store as a folder that --source takes."""
+    from plimsoll.terminal import echo
+    from tools.market.store import Store
+
+    exact = _day(day)
+    assert exact is not None
+    store = Store()
+    try:
+        written = store.export(source, exact, folder)
+    finally:
+        store.close()
+    echo(f"{len(written)} files in {folder}")
+
+
+def status_lines(status: Any) -> list[str]:
+    """Return the lines of ``data status``."""
+    if not status.sources:
+        return ["the store is empty"]
+    lines = [f"{source.source}: {len(source.days)} days ({source.days[0]} to {source.days[-1]}), {source.observations} answers" for source in status.sources]
+    return [*lines, f"{status.bytes:,} bytes in {status.path}"]
+
+
+def _day(text: str | None) -> dt.date | None:
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--as-of must be a date such as 2025-02-28, not {text!r}") from None
+
+
+def _open(name: str, seed: int, refresh: bool) -> Source:
+    from tools.market.sources import open_source
+    from tools.market.store import Store
+
+    store = Store() if name == "live" or "://" in name else None
+    return open_source(name, store=store, now=lambda: dt.datetime.now(dt.UTC), refresh=refresh, seed=seed)
+
+
+def _seat(model: str | None, required: bool) -> Seat:
+    from agents.models import model_seat, policy_seat
+
+    if model is None:
+        if required:
+            raise UsageError("--require-model needs a model: name one with --model")
+        return policy_seat()
+    base_url, api_key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
+    if base_url is None and api_key is None:
+        raise ModelError("no model can be reached: set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server")
+    return model_seat(model, base_url=base_url, api_key=api_key, required=required)
+
+
+def main() -> None:
+    """Run the command line; foreseen errors end with one line on stderr and their exit code."""
+    from plimsoll.terminal import echo
+
+    try:
+        app()
+    except PlimsollError as error:
+        echo(f"plimsoll: {error}", error=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        echo("plimsoll: stopped; nothing was written", error=True)
+        sys.exit(130)

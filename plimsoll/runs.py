@@ -1,0 +1,170 @@
+"""Run folders: everything about one recommendation, written whole or not at all, and run again from what was saved."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.models import RecordedSeat, Seat, policy_seat
+from agents.state import Context, Settings
+from agents.workflow import advise
+from tools.errors import UsageError, VerificationError
+from tools.flowchart import build_graph, to_png, to_svg
+from tools.market.sources import SavedSource
+from tools.records import Recommendation
+
+RECORD, TEXT, INPUTS, REQUEST, MANIFEST = "recommendation.json", "rationale.md", "inputs.json.gz", "request.json", "manifest.json"
+# What may differ between two runs on the same inputs.
+VOLATILE = ("created_at", "run_id", "seconds", "source")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The outcome of a replay: what differs, by place."""
+
+    differences: tuple[str, ...]
+
+
+def save(folder: Path, recommendation: Recommendation, context: Context) -> Path:
+    """Write a run folder; ``folder`` must be new, empty, or hold an earlier run, which is replaced.
+
+    All files are written beside it first and moved into place at once, so that nobody ever sees half a run.
+
+    Raises
+    ------
+    UsageError
+        When the folder holds something else, or cannot be written.
+    """
+    check_writable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    old = staging.with_name(f"{staging.name}-old")
+    try:
+        _write_files(staging, recommendation, context)
+        staging.chmod(0o755)
+        if folder.exists():
+            folder.replace(old)
+        staging.replace(folder)
+    except OSError as error:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Raise UsageError unless ``folder`` can become a run folder; called before anything is computed."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{folder} is not a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder} is not empty and is no earlier run; name another folder")
+    parent = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"cannot write to {parent}")
+
+
+def _write_files(folder: Path, recommendation: Recommendation, context: Context) -> None:
+    record = recommendation.model_dump(mode="json")
+    svg = to_svg(build_graph(record))
+    settings = context.settings
+    request = {
+        "question": recommendation.question,
+        "as_of": settings.as_of.isoformat() if settings.as_of else None,
+        "created_at": recommendation.created_at,
+        "preset": settings.preset,
+        "seed": settings.seed,
+        "off": list(settings.off),
+        "model": context.seat.name,
+        "transcript": context.seat.transcript,
+    }
+    contents: dict[str, bytes] = {
+        RECORD: as_json(record).encode(),
+        TEXT: recommendation.rationale.markdown.encode(),
+        REQUEST: as_json(request).encode(),
+        "flowchart.svg": svg.encode(),
+        "flowchart.png": to_png(svg),
+        "flowchart.mmd": recommendation.flowchart.mermaid.encode(),
+    }
+    for name, body in contents.items():
+        (folder / name).write_bytes(body)
+    context.source.save(folder / INPUTS)
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    (folder / MANIFEST).write_bytes(as_json({"files": hashes}).encode())
+
+
+def as_json(value: Any) -> str:
+    """Write a record for people and programs: indented, UTF-8, without NaN or infinity, with a newline at the end."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def replay(folder: Path) -> Replay:
+    """Run a saved recommendation again from its own files and compare everything but times, ids and the source's name.
+
+    Raises
+    ------
+    VerificationError
+        When the folder lacks what a replay needs.
+    """
+    saved = _read_json(folder / RECORD)
+    request = _read_json(folder / REQUEST)
+    try:
+        settings = Settings(
+            as_of=dt.date.fromisoformat(request["as_of"]) if request["as_of"] else None,
+            preset=request["preset"],
+            seed=request["seed"],
+            off=tuple(request["off"]),
+        )
+        seat = _seat(request)
+        now = dt.datetime.fromisoformat(request["created_at"])
+        again, context = advise(request["question"], SavedSource(folder), seat=seat, settings=settings, now=now)
+    except (KeyError, TypeError, ValueError) as error:
+        raise VerificationError(f"{folder / REQUEST} does not hold what a replay needs: {error}") from error
+    differences = list(_differences(saved, again.model_dump(mode="json"), ""))
+    with tempfile.TemporaryDirectory(prefix="plimsoll-replay-") as scratch:
+        _write_files(Path(scratch), again, context)
+        for name in (TEXT, "flowchart.svg", "flowchart.png", "flowchart.mmd", INPUTS):
+            path = folder / name
+            if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():
+                differences.append(f"{name}: other bytes")
+    return Replay(tuple(differences))
+
+
+def _seat(request: dict[str, Any]) -> Seat:
+    return policy_seat() if request["model"] == "policy" else RecordedSeat.of(request["model"], request["transcript"])
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"cannot read {path}: {error}") from error
+
+
+def _differences(saved: Any, again: Any, pointer: str) -> Iterator[str]:
+    """Yield where two JSON values differ, leaving out what may."""
+    if isinstance(saved, dict) and isinstance(again, dict):
+        for key in sorted(saved.keys() | again.keys()):
+            if key in VOLATILE and pointer in {"", "/market", "/usage"} or (key == "seconds"):
+                continue
+            if key not in saved or key not in again:
+                yield f"{pointer}/{key}: only in the {'saved record' if key in saved else 'replay'}"
+            else:
+                yield from _differences(saved[key], again[key], f"{pointer}/{key}")
+    elif isinstance(saved, list) and isinstance(again, list):
+        if len(saved) != len(again):
+            yield f"{pointer}: {len(saved)} entries saved, {len(again)} in the replay"
+        for index, (left, right) in enumerate(zip(saved, again, strict=False)):
+            yield from _differences(left, right, f"{pointer}/{index}")
+    elif type(saved) is not type(again) or saved != again:
+        yield f"{pointer}: saved {saved!r}, replayed {again!r}"[:300]

@@ -1,0 +1,63 @@
+"""How a value is shown in each unit: rounded half to even at the last digit shown, never "about"."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from tools.records import Unit
+
+_SCALES = ((Decimal(10) ** 9, "bn"), (Decimal(10) ** 6, "m"))
+
+
+def show(value: float | str, unit: Unit, digits: int = 0, *, short: bool = False) -> str:
+    """Write a value in its unit.
+
+    Parameters
+    ----------
+    value
+        A fraction for ``percent`` and ``percentage_points``, basis points for ``bps``, the thing itself otherwise.
+    digits
+        Decimals; amounts in ETH and BTC lose trailing zeros.
+    short
+        Money of a million and more in m and bn.
+
+    Raises
+    ------
+    ValueError
+        When the value does not fit the unit: text for a number, a fractional count.
+    """
+    if unit == "name":
+        return str(value)
+    if unit == "date":
+        if not isinstance(value, str):
+            raise ValueError(f"a date is text, not {value!r}")
+        return value[:10]
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is no number, yet it is to be shown as {unit}")
+    number = Decimal(repr(value))
+    if unit in {"count", "days"}:
+        if number != number.to_integral_value():
+            raise ValueError(f"{value!r} is no whole number of {unit}")
+        return _plain(number, 0)
+    if unit in {"percent", "percentage_points"}:
+        return _plain(number * 100, digits) + ("%" if unit == "percent" else "")
+    if unit == "usd":
+        return _dollars(number, digits, short)
+    text = _plain(number, digits)
+    return text.rstrip("0").rstrip(".") if unit in {"eth", "btc"} and "." in text else text
+
+
+def _plain(number: Decimal, digits: int) -> str:
+    rounded = number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+    return f"{abs(rounded) if rounded == 0 else rounded:,f}"
+
+
+def _dollars(number: Decimal, digits: int, short: bool) -> str:
+    sign = "-" if number < 0 else ""
+    if short:
+        for scale, suffix in _SCALES:
+            if abs(number) >= scale:
+                text = _plain(abs(number) / scale, digits or 1)
+                return f"{sign}${text}{suffix}"
+    text = _plain(abs(number), digits)
+    return f"{sign if text.strip('0.,') else ''}${text}"

@@ -1,0 +1,1 @@
+"""Market data: sources, point-in-time store, evidence, quality checks, names."""

@@ -1,0 +1,235 @@
+"""A small phrase grammar, so that what the reader understands can be read in ``data/phrases.toml``.
+
+    word        this word                      {name}      a phrase list of that name, or a lexeme of that kind
+    stem*       a word that starts so          {name=x}    the same, remembered under x
+    (a | b c)   one of these                   [a b]       perhaps
+    ~3          up to three words in between, no number and no stop
+
+A phrase matches lexemes, not characters; the longest match at the leftmost place wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tools.errors import UsageError
+from tools.question.lexeme import KINDS, NUMBERS, STOPS, Lexeme
+
+Captures = tuple[tuple[str, int], ...]
+State = tuple[int, Captures]
+
+_PIECE = re.compile(r"\{[a-z_]+(?:=[a-z_]+)?\}|~\d|[()|\[\]]|[^\s()|\[\]]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where a phrase was found: lexemes [start, end), and the places of what it remembered."""
+
+    start: int
+    end: int
+    captures: Mapping[str, int]
+
+    @property
+    def span(self) -> range:
+        """Return the places of the lexemes."""
+        return range(self.start, self.end)
+
+
+class Node:
+    """A piece of a phrase. ``first`` holds the keys that it can start with; None when it can start with anything."""
+
+    first: frozenset[str] | None
+
+    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        """Yield every place where the piece can end when it starts ``at``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Key(Node):
+    """One lexeme with this word, or of this kind."""
+
+    key: str
+    name: str | None
+    first: frozenset[str] | None
+
+    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        if at < len(line) and self.key in line[at].keys:
+            yield at + 1, (*captures, (self.name, at)) if self.name else captures
+
+
+@dataclass(frozen=True)
+class Stem(Node):
+    """One word that starts so."""
+
+    stem: str
+    first: frozenset[str] | None = None
+
+    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        if at < len(line) and line[at].word.startswith(self.stem):
+            yield at + 1, captures
+
+
+@dataclass(frozen=True)
+class Gap(Node):
+    """Up to ``width`` lexemes that are neither numbers nor stops."""
+
+    width: int
+    first: frozenset[str] | None = None
+
+    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        yield at, captures
+        for step in range(self.width):
+            if at + step >= len(line) or not line[at + step].keys.isdisjoint(NUMBERS | STOPS):
+                return
+            yield at + step + 1, captures
+
+
+@dataclass(frozen=True)
+class Sequence_(Node):
+    """Pieces one after the other."""
+
+    parts: tuple[Node, ...]
+    first: frozenset[str] | None
+
+    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        yield from self._from(0, line, at, captures)
+
+    def _from(self, part: int, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        if part == len(self.parts):
+            yield at, captures
+            return
+        for place, kept in self.parts[part].ends(line, at, captures):
+            yield from self._from(part + 1, line, place, kept)
+
+
+@dataclass(frozen=True)
+class Choice(Node):
+    """One of several pieces; with ``optional`` also nothing."""
+
+    parts: tuple[Node, ...]
+    optional: bool
+    first: frozenset[str] | None
+
+    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+        for part in self.parts:
+            if part.first is None or (at < len(line) and not part.first.isdisjoint(line[at].keys)):
+                yield from part.ends(line, at, captures)
+        if self.optional:
+            yield at, captures
+
+
+@dataclass
+class Grammar:
+    """Phrase lists by name, compiled when first used."""
+
+    lists: Mapping[str, Sequence[str]]
+    _compiled: dict[str, Node] = field(default_factory=dict)
+    _open: set[str] = field(default_factory=set)
+
+    def node(self, name: str) -> Node:
+        """Return the compiled list; raise UsageError when there is none, or when it contains itself."""
+        if name not in self._compiled:
+            if name not in self.lists:
+                raise UsageError(f"phrases.toml: there is no list {name!r}")
+            if name in self._open:
+                raise UsageError(f"phrases.toml: the list {name!r} contains itself")
+            self._open.add(name)
+            self._compiled[name] = _choice([_Phrase(self, phrase).read() for phrase in self.lists[name]], optional=False)
+            self._open.discard(name)
+        return self._compiled[name]
+
+    def find(self, name: str, line: Sequence[Lexeme], span: range | None = None) -> list[Match]:
+        """Return where phrases of the list stand within ``span``, left to right, without overlap, the longest first at each place."""
+        node, found = self.node(name), []
+        at, stop = (span.start, span.stop) if span is not None else (0, len(line))
+        while at < stop:
+            match = self._longest(node, line, at, stop)
+            if match:
+                found.append(match)
+            at = match.end if match else at + 1
+        return found
+
+    @staticmethod
+    def _longest(node: Node, line: Sequence[Lexeme], at: int, stop: int) -> Match | None:
+        if node.first is not None and node.first.isdisjoint(line[at].keys):
+            return None
+        ends = [state for state in node.ends(line, at, ()) if at < state[0] <= stop]
+        if not ends:
+            return None
+        end, captures = max(ends, key=lambda state: state[0])
+        return Match(at, end, dict(captures))
+
+
+class _Phrase:
+    """Reads one phrase of the grammar, piece by piece."""
+
+    def __init__(self, grammar: Grammar, phrase: str) -> None:
+        self._grammar, self._phrase = grammar, phrase
+        self._pieces = _PIECE.findall(phrase)
+        self._at = 0
+
+    def read(self) -> Node:
+        node = self._alternatives()
+        if self._at != len(self._pieces):
+            raise UsageError(f"phrases.toml: cannot read {self._phrase!r}")
+        return node
+
+    def _alternatives(self) -> Node:
+        parts = [self._sequence()]
+        while self._peek() == "|":
+            self._at += 1
+            parts.append(self._sequence())
+        return parts[0] if len(parts) == 1 else _choice(parts, optional=False)
+
+    def _sequence(self) -> Node:
+        parts: list[Node] = []
+        while self._peek() not in {"", "|", ")", "]"}:
+            parts.append(self._piece())
+        return parts[0] if len(parts) == 1 else Sequence_(tuple(parts), _first_of(parts))
+
+    def _piece(self) -> Node:
+        piece = self._pieces[self._at]
+        self._at += 1
+        if piece in {"(", "["}:
+            node = self._alternatives()
+            if self._peek() != (")" if piece == "(" else "]"):
+                raise UsageError(f"phrases.toml: an open bracket in {self._phrase!r}")
+            self._at += 1
+            return node if piece == "(" else _choice([node], optional=True)
+        if piece.startswith("{"):
+            return self._reference(piece[1:-1])
+        if piece.startswith("~"):
+            return Gap(int(piece[1:]))
+        return Stem(piece[:-1]) if piece.endswith("*") else Key(piece, None, frozenset({piece}))
+
+    def _reference(self, text: str) -> Node:
+        name, _, label = text.partition("=")
+        if name in KINDS:
+            return Key("{" + name + "}", label or name, frozenset({"{" + name + "}"}))
+        return self._grammar.node(name)
+
+    def _peek(self) -> str:
+        return self._pieces[self._at] if self._at < len(self._pieces) else ""
+
+
+def _choice(parts: Sequence[Node], *, optional: bool) -> Choice:
+    firsts = [part.first for part in parts]
+    known = [first for first in firsts if first is not None]
+    return Choice(tuple(parts), optional, None if optional or len(known) < len(firsts) else frozenset().union(*known))
+
+
+def _first_of(parts: Sequence[Node]) -> frozenset[str] | None:
+    """Return what a sequence can start with: the first piece, and the next ones as long as the ones before may be missing."""
+    keys: set[str] = set()
+    for part in parts:
+        if isinstance(part, Choice) and part.optional:
+            inner = [choice.first for choice in part.parts]
+            if any(first is None for first in inner):
+                return None
+            keys.update(*(first for first in inner if first is not None))
+            continue
+        return None if part.first is None else frozenset(keys) | part.first
+    return None

@@ -1,0 +1,77 @@
+"""The order of the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tools.verify import folder as run_folder
+from tools.verify.book import Book
+from tools.verify.candidates import check_candidates
+from tools.verify.choice import check_choice
+from tools.verify.evidence import check_evidence, read_evidence
+from tools.verify.flowchart import check_flowchart
+from tools.verify.formula import check_derived
+from tools.verify.gates import check_gates
+from tools.verify.report import RECORD_FILE, Findings, Report, printable
+from tools.verify.returns import check_returns
+from tools.verify.score import check_scores
+from tools.verify.series import ordinal
+from tools.verify.shape import RECOMMENDATION
+from tools.verify.text import check_text
+
+
+def verify(folder: Path) -> Report:
+    """Check a saved recommendation, using nothing but what lies in its folder.
+
+    First the manifest and the strictness of the JSON, then the text, the derived values and the logic of the record,
+    each whatever the others found. Nothing is raised for bad content: a file that is missing, damaged or too large is
+    a difference. Files are read up to 16 MiB (48 MiB unpacked), so that time and memory are bounded.
+    """
+    findings = Findings()
+    files = run_folder.read_files(Path(folder), findings)
+    run_folder.check_manifest(files, findings)
+    exact = run_folder.read_json(files, run_folder.RECORD, findings, exact=True)
+    # Read a second time with ordinary floats; what was wrong with the text is already noted.
+    record = run_folder.read_json(files, run_folder.RECORD, Findings())
+    inputs = run_folder.read_packed_json(files, run_folder.INPUTS, findings)
+    request = run_folder.read_json(files, run_folder.REQUEST, findings)
+    if exact is None or record is None:
+        return findings.report()
+    usable = RECOMMENDATION(record, "", findings)
+    check_text(exact, files.get(run_folder.RATIONALE), findings)
+    check_derived(record, findings)
+    if usable:
+        _check_record(record, inputs, request, files, findings)
+    else:
+        findings.add(RECORD_FILE, "has not the shape of a recommendation, so its logic was not recomputed")
+    return findings.report()
+
+
+def _check_record(
+    record: dict[str, Any],
+    inputs: dict[str, Any] | None,
+    request: dict[str, Any] | None,
+    files: Mapping[str, bytes],
+    findings: Findings,
+) -> None:
+    """Recompute the logic of a record whose shape is right."""
+    if request is not None:
+        findings.same("/question", record["question"], request.get("question"), f"the question in {run_folder.REQUEST}")
+    evidence = None if inputs is None else read_evidence(inputs, findings)
+    last = ordinal(record["as_of"])
+    if evidence is not None:
+        check_evidence(record, evidence, findings)
+    if record["market"] is None and (record["candidates"] or record["choice"]):
+        findings.at("/market", "is null, but there are candidates", "a market", None)
+    elif record["market"] is not None and evidence is not None and last is not None:
+        book = Book(record, evidence, last)
+        check_candidates(book, findings)
+        check_returns(book, findings)
+    elif last is None:
+        findings.at("/as_of", f"is no day: {printable(record['as_of'])}", "a day", record["as_of"])
+    check_gates(record, findings)
+    check_scores(record, findings)
+    check_choice(record, findings)
+    check_flowchart(record, files, findings)

@@ -1,0 +1,226 @@
+"""The choice, what it will earn, what doing nothing would, and the limits in the way where there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tools.verify.book import amounts
+from tools.verify.gates import AT_LEAST
+from tools.verify.report import Findings, printable
+from tools.verify.series import DAYS_PER_YEAR
+
+JsonObject = dict[str, Any]
+
+TIE = 1e-12
+SAME_CHAIN = {"op mainnet": "optimism"}  # DefiLlama has written it both ways
+
+
+def check_choice(record: JsonObject, findings: Findings) -> None:
+    """Check the outcome: the right candidate, its pools and amounts, incomes and alternatives, or why there is none."""
+    choice = record["choice"]
+    open_to_choice = [
+        candidate for candidate in record["candidates"] if all(gate["passed"] for gate in candidate["gates"])
+    ]
+    findings.same("/outcome", record["outcome"] == "choice", choice is not None, "whether there is a choice")
+    if choice is None:
+        findings.same(
+            "/choice", None, open_to_choice[0]["id"] if open_to_choice else None, "the candidate that passes every gate"
+        )
+    else:
+        candidate = next((c for c in record["candidates"] if c["id"] == choice["candidate_id"]), None)
+        if candidate is None:
+            findings.at("/choice/candidate_id", "names no candidate", "the id of a candidate", choice["candidate_id"])
+        else:
+            _check_chosen(choice, candidate, open_to_choice, record, findings)
+    _check_alternatives(record, findings)
+    _check_conflicts(record, findings)
+
+
+def _check_chosen(
+    choice: JsonObject, candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings
+) -> None:
+    failed = [gate["rule"] for gate in candidate["gates"] if not gate["passed"]]
+    if failed:
+        findings.at(
+            "/choice/candidate_id",
+            f"names a candidate that fails {printable(', '.join(failed))}",
+            "every gate passed",
+            choice["candidate_id"],
+        )
+    else:
+        _check_best(candidate, rivals, findings)
+    findings.same("/choice/method", choice["method"], candidate["method"], "the candidate's method")
+    named = record["mandate"]["profile"]
+    if named is not None:
+        findings.same("/choice/candidate_id", candidate["profile"], named, "the profile that the user named")
+    _check_exclusions(candidate, record["mandate"], findings)
+    _check_pools(choice["pools"], candidate["pools"], record, findings)
+    _check_expected(choice["expected"], candidate, record, findings)
+
+
+def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], findings: Findings) -> None:
+    """See that no other candidate scores higher; of equal scores the smaller volatility wins, then the smaller id."""
+    findings.recomputed += 1
+    total = candidate["score"]["total"]
+    best = max(rival["score"]["total"] for rival in rivals)
+    level = [rival for rival in rivals if rival["score"]["total"] >= best - TIE]
+    first = min(level, key=_tie_break)
+    # Totals that differ in the last bits only may have been taken for equal, or not: both are right.
+    if candidate["id"] != first["id"] and (total != best or first["score"]["total"] == best):
+        mine, other = printable(candidate["id"]), printable(first["id"])
+        what = f"is {mine} with a score of {total}, but {other} with {first['score']['total']} comes first"
+        findings.at("/choice/candidate_id", what, first["id"], candidate["id"])
+
+
+def _tie_break(candidate: JsonObject) -> tuple[float, str]:
+    volatility = candidate["metrics"]["annual_volatility"]
+    return (math.inf if volatility is None else volatility, candidate["id"])
+
+
+def _check_exclusions(candidate: JsonObject, mandate: JsonObject, findings: Findings) -> None:
+    """See that no chosen pool is of a chain, protocol or token that the user ruled out."""
+    for place, pool in enumerate(candidate["pools"]):
+        facts = {"chains": [_chain(pool["chain"])], "protocols": [pool["family"]], "tokens": pool["tokens"]}
+        for kind, own in facts.items():
+            fold = _chain if kind == "chains" else str.casefold
+            names = {fold(name) for name in own}
+            excluded = names & {fold(name) for name in mandate[f"{kind}_exclude"]}
+            included = {fold(name) for name in mandate[f"{kind}_include"]}
+            if excluded:
+                findings.at(
+                    f"/choice/pools/{place}",
+                    f"is of {printable(', '.join(sorted(excluded)))}, which the user excluded",
+                    "",
+                    pool["pool_id"],
+                )
+            if included and kind != "tokens" and not names <= included:
+                findings.at(
+                    f"/choice/pools/{place}",
+                    f"is of {printable(', '.join(sorted(names)))}, not of the {kind} that the user named",
+                )
+
+
+def _chain(name: str) -> str:
+    return SAME_CHAIN.get(name.casefold(), name.casefold())
+
+
+def _check_pools(
+    chosen: Sequence[JsonObject], pools: Sequence[JsonObject], record: JsonObject, findings: Findings
+) -> None:
+    in_asset, _ = amounts(record)
+    ids = [pool["pool_id"] for pool in chosen]
+    if ids != [pool["pool_id"] for pool in pools]:
+        findings.at(
+            "/choice/pools", "are not the candidate's pools in their order", "the candidate's pools", ", ".join(ids)
+        )
+        return
+    for place, (mine, pool) in enumerate(zip(chosen, pools, strict=True)):
+        findings.same(f"/choice/pools/{place}/weight", mine["weight"], pool["weight"], "the candidate's weight")
+        expected = None if in_asset is None else pool["weight"] * in_asset
+        findings.number(f"/choice/pools/{place}/amount", mine["amount"], expected, "its weight of the amount")
+
+
+def income(amount: float | None, apy: float, days: float) -> float | None:
+    """Return amount · ((1 + apy)^(days/365) − 1); None without an amount, or where that is no number."""
+    if amount is None or apy < -1.0:
+        return None
+    try:
+        return amount * (math.pow(1.0 + apy, days / DAYS_PER_YEAR) - 1.0)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _check_expected(expected: JsonObject, candidate: JsonObject, record: JsonObject, findings: Findings) -> None:
+    in_asset, _ = amounts(record)
+    horizon = record["mandate"]["horizon_days"]
+    if horizon is not None:
+        findings.same("/choice/expected/horizon_days", expected["horizon_days"], horizon, "the mandate's horizon")
+    rates = {
+        "apy": candidate["metrics"]["portfolio_apy"],
+        "apy_low": candidate["apy_low"],
+        "apy_high": candidate["apy_high"],
+    }
+    for name, rate in rates.items():
+        findings.number(f"/choice/expected/{name}", expected[name], rate, "the candidate's")
+        key = name.replace("apy", "income")
+        earned = income(in_asset, expected[name], expected["horizon_days"])
+        findings.number(
+            f"/choice/expected/{key}", expected[key], earned, f"what the amount earns at {name} over the horizon"
+        )
+
+
+def _check_alternatives(record: JsonObject, findings: Findings) -> None:
+    alternatives, choice = record["alternatives"], record["choice"]
+    if alternatives is None:
+        findings.same("/alternatives", None, None if choice is None else "given", "what stands beside a choice")
+        return
+    findings.number("/alternatives/hold/apy", alternatives["hold"]["apy"], 0.0, "what holding earns")
+    if record["market"] is not None:
+        rate = record["market"]["risk_free"]["rate"]
+        findings.number(
+            "/alternatives/risk_free/apy", alternatives["risk_free"]["apy"], rate, "the market's risk-free rate"
+        )
+    for name, alternative in alternatives.items():
+        pointer = f"/alternatives/{name}"
+        if choice is None:
+            findings.number(
+                f"{pointer}/difference_bps", alternative["difference_bps"], None, "the difference without a choice"
+            )
+            continue
+        expected = choice["expected"]
+        difference = (expected["apy"] - alternative["apy"]) * 10_000.0
+        findings.number(
+            f"{pointer}/difference_bps", alternative["difference_bps"], difference, "the difference", 1e-9, 1e-9
+        )
+        earned = income(amounts(record)[0], alternative["apy"], expected["horizon_days"])
+        findings.number(
+            f"{pointer}/income", alternative["income"], earned, "what the amount earns at that rate over the horizon"
+        )
+
+
+# --- no choice
+
+
+def _check_conflicts(record: JsonObject, findings: Findings) -> None:
+    for place, conflict in enumerate(record["conflicts"]):
+        _check_conflict(conflict, f"/conflicts/{place}", record["candidates"], findings)
+    if record["conflicts"] and record["choice"] is not None:
+        findings.at("/conflicts", "are named although there is a choice", "none", record["conflicts"])
+
+
+def _check_conflict(conflict: JsonObject, pointer: str, candidates: Sequence[JsonObject], findings: Findings) -> None:
+    gates = [
+        gate
+        for candidate in candidates
+        for gate in candidate["gates"]
+        if gate["rule"] == conflict["rule"] and not gate["passed"]
+    ]
+    vetoed = sum(
+        any(gate["rule"] == conflict["rule"] and not gate["passed"] for gate in candidate["gates"])
+        for candidate in candidates
+    )
+    findings.same(f"{pointer}/vetoed", conflict["vetoed"], vetoed, "the number of candidates that fail the rule")
+    if gates and conflict["limit"] not in [gate["limit"] for gate in gates]:
+        findings.at(
+            f"{pointer}/limit",
+            f"is {printable(conflict['limit'])}, which no failed gate has",
+            gates[0]["limit"],
+            conflict["limit"],
+        )
+    nearest = _nearest(conflict, gates)
+    if nearest is not None:
+        findings.number(f"{pointer}/nearest", _number(conflict["nearest"]), nearest, "the value closest to the limit")
+
+
+def _nearest(conflict: Mapping[str, Any], gates: Sequence[JsonObject]) -> float | None:
+    """Return the failed value closest to its limit, None where the limits differ or are no numbers."""
+    values = [value for value in (_number(gate["value"]) for gate in gates) if value is not None]
+    if not values or any(gate["limit"] != conflict["limit"] for gate in gates) or _number(conflict["limit"]) is None:
+        return None
+    return max(values) if conflict["rule"] in AT_LEAST else min(values)
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

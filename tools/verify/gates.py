@@ -1,0 +1,136 @@
+"""Gates: the values that they test, the verdicts, and the limits that the user set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.verify.book import WEIGHTS, issuer_bounds, shares
+from tools.verify.report import Findings, printable
+
+JsonObject = dict[str, Any]
+
+_SHARES = ("position_share", "protocol_share", "issuer_share", "reward_share", "max_weight")
+AT_MOST = frozenset((*_SHARES, "protocol_risk", "max_pools", "var_95", "cvar_95", "max_drawdown"))
+AT_LEAST = frozenset(("min_tvl", "min_apy", "min_pools", "history_days"))
+
+# The gate's rule for each of the user's own limits; the gate may be stricter than the user, never laxer.
+MANDATE_LIMITS = {
+    "min_tvl_usd": "min_tvl",
+    "min_apy": "min_apy",
+    "max_weight": "max_weight",
+    "min_pools": "min_pools",
+    "max_pools": "max_pools",
+    "max_drawdown": "max_drawdown",
+    "max_var_95": "var_95",
+}
+_LOW = ("ultra_safe", "conservative_growth", "blue_chip")
+_MEDIUM = (*_LOW, "balanced_score", "balanced_apy", "growth")
+PROFILES_OF_RISK = {
+    "low": _LOW,
+    "medium": _MEDIUM,
+    "high": (*_MEDIUM, "aggressive_growth", "maximum_yield", "high_risk"),
+}
+EDGE = 1e-9  # a value this close to its limit may stand on either side
+
+
+def check_gates(record: JsonObject, findings: Findings) -> None:
+    """Recompute the value and the verdict of each gate of each candidate."""
+    for index, candidate in enumerate(record["candidates"]):
+        pointer = f"/candidates/{index}/gates"
+        if not candidate["gates"]:
+            findings.at(pointer, "is empty", "at least one gate")
+        if not candidate["pools"]:
+            continue
+        expected = _values(candidate)
+        for place, gate in enumerate(candidate["gates"]):
+            _check_gate(gate, f"{pointer}/{place}", candidate, record["mandate"], findings)
+            if gate["rule"] in expected and gate["value"] is not None:
+                value = expected[gate["rule"]]
+                findings.number(
+                    f"{pointer}/{place}/value", _number(gate["value"]), value, "what the candidate's own figures give"
+                )
+            elif gate["rule"] == "issuer_share":
+                _check_issuer_share(gate, f"{pointer}/{place}", candidate, findings)
+
+
+def _values(candidate: JsonObject) -> dict[str, float | None]:
+    """Return the value of each gate that follows from other figures of the record."""
+    pools, metrics = candidate["pools"], candidate["metrics"]
+    positions = [pool["share_of_pool"] for pool in pools if pool["share_of_pool"] is not None]
+    return {
+        "protocol_risk": max(pool["protocol_risk"] for pool in pools),
+        "position_share": max(positions, default=None),
+        "protocol_share": max(shares(candidate, "family").values()),
+        "reward_share": candidate["risk"]["reward_share"],
+        "max_weight": max(pool["weight"] for pool in pools),
+        "max_pools": len(pools),
+        "min_pools": len(pools),
+        "var_95": metrics["var_95"],
+        "cvar_95": metrics["cvar_95"],
+        "max_drawdown": metrics["max_drawdown"],
+        "min_tvl": min(pool["tvl_usd"] for pool in pools),
+        "history_days": min(pool["history_days"] for pool in pools),
+    }
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _check_issuer_share(gate: JsonObject, pointer: str, candidate: JsonObject, findings: Findings) -> None:
+    value, bounds = _number(gate["value"]), issuer_bounds(candidate)
+    if value is None or not bounds:
+        return
+    findings.recomputed += 1
+    least, most = (max(bound[side] for bound in bounds.values()) for side in (0, 1))
+    if not least - WEIGHTS <= value <= most + WEIGHTS:
+        findings.at(
+            f"{pointer}/value",
+            f"is {value}, but the candidate's pools give {least} to {most}",
+            f"{least} to {most}",
+            value,
+        )
+
+
+def _check_gate(gate: JsonObject, pointer: str, candidate: JsonObject, mandate: JsonObject, findings: Findings) -> None:
+    if gate["value"] is None:
+        findings.same(f"{pointer}/tested", gate["tested"], False, "what a gate without a value can be")
+    if gate["rule"] == "profile_risk":
+        allowed = (
+            candidate["profile"] == mandate["profile"] or candidate["profile"] in PROFILES_OF_RISK[mandate["risk"]]
+        )
+        findings.same(
+            f"{pointer}/passed",
+            gate["passed"],
+            allowed,
+            f"the verdict on {candidate['profile']} at risk {mandate['risk']}",
+        )
+    value, limit = _number(gate["value"]), _number(gate["limit"])
+    if gate["rule"] in AT_MOST | AT_LEAST and value is not None and limit is not None:
+        _check_verdict(gate, value, limit, pointer, findings)
+    for name, rule in MANDATE_LIMITS.items():
+        if gate["rule"] == rule and mandate[name] is not None:
+            _check_limit(limit, mandate[name], name, rule, pointer, findings)
+
+
+def _check_verdict(gate: JsonObject, value: float, limit: float, pointer: str, findings: Findings) -> None:
+    findings.recomputed += 1
+    if abs(value - limit) <= EDGE * max(1.0, abs(limit)):
+        return
+    holds = value <= limit if gate["rule"] in AT_MOST else value >= limit
+    if gate["passed"] != holds:
+        relation = "at most" if gate["rule"] in AT_MOST else "at least"
+        verdict = printable(gate["passed"])
+        findings.at(
+            f"{pointer}/passed",
+            f"is {verdict}, but {printable(gate['rule'])} must be {relation} {limit} and is {value}",
+            holds,
+            verdict,
+        )
+
+
+def _check_limit(limit: float | None, given: float, name: str, rule: str, pointer: str, findings: Findings) -> None:
+    findings.recomputed += 1
+    lax = limit is None or (limit > given + EDGE * abs(given) if rule in AT_MOST else limit < given - EDGE * abs(given))
+    if lax:
+        findings.at(f"{pointer}/limit", f"is {printable(limit)}, but the mandate's {name} is {given}", given, limit)

@@ -1,0 +1,340 @@
+"""The shape of a recommendation, written down a second time: which fields there are, of which type, in which bounds.
+
+A field that is missing or of the wrong type makes the record unusable for recomputation; one that nobody knows is a
+difference, because a figure could point to it, but does not stand in the way of the other checks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.verify.report import Findings, printable
+from tools.verify.strict_json import escape
+
+SCHEMA_VERSION = re.compile(r"1\.[0-9]{1,3}")
+LARGEST = 1e30  # no figure of a record comes near; below it no arithmetic of the checks overflows
+
+Shape = Callable[[Any, str, Findings], bool]
+"""Checks the value at a pointer, notes differences, returns whether the value can be computed with."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """An object with exactly these fields."""
+
+    fields: Mapping[str, Shape]
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
+        """Check a value, as every ``Shape`` does."""
+        if not isinstance(value, dict):
+            return _wrong(value, pointer, "an object", findings)
+        usable = True
+        for name, shape in self.fields.items():
+            if name not in value:
+                usable = _wrong("nothing", f"{pointer}/{name}", "a value", findings)
+            else:
+                usable &= shape(value[name], f"{pointer}/{name}", findings)
+        for name in value:
+            if name not in self.fields:
+                findings.at(
+                    f"{pointer}/{escape(name)}", "is a field that no recommendation has", "no such field", value[name]
+                )
+        return usable
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list of values of one shape."""
+
+    of: Shape
+    most: int = 1_000_000
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
+        """Check a value, as every ``Shape`` does."""
+        if not isinstance(value, list) or len(value) > self.most:
+            return _wrong(value, pointer, f"a list of at most {self.most}", findings)
+        good = [self.of(entry, f"{pointer}/{index}", findings) for index, entry in enumerate(value)]
+        return all(good)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """An object with free keys and values of one shape."""
+
+    of: Shape
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
+        """Check a value, as every ``Shape`` does."""
+        if not isinstance(value, dict):
+            return _wrong(value, pointer, "an object", findings)
+        good = [self.of(entry, f"{pointer}/{escape(key)}", findings) for key, entry in value.items()]
+        return all(good)
+
+
+@dataclass(frozen=True)
+class Optional:
+    """Null, or a value of the shape."""
+
+    of: Shape
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
+        """Check a value, as every ``Shape`` does."""
+        return value is None or self.of(value, pointer, findings)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of these texts."""
+
+    choices: tuple[str, ...]
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
+        """Check a value, as every ``Shape`` does."""
+        if isinstance(value, str) and value in self.choices:
+            return True
+        return _wrong(value, pointer, "one of " + ", ".join(self.choices), findings)
+
+
+@dataclass(frozen=True)
+class Matching:
+    """A text of this pattern."""
+
+    pattern: re.Pattern[str]
+    meaning: str = field(default="a text of the right form")
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
+        """Check a value, as every ``Shape`` does."""
+        return (isinstance(value, str) and bool(self.pattern.fullmatch(value))) or _wrong(
+            value, pointer, self.meaning, findings
+        )
+
+
+def text(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a string."""
+    return isinstance(value, str) or _wrong(value, pointer, "a text", findings)
+
+
+def number(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a number within all reasonable bounds."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
+    return good or _wrong(value, pointer, "a number", findings)
+
+
+def count(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a whole number from 0 on."""
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    return good or _wrong(value, pointer, "a whole number from 0 on", findings)
+
+
+def share(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a fraction from 0 to 1."""
+    return number(value, pointer, findings) and (
+        0.0 <= value <= 1.0 or _wrong(value, pointer, "a fraction from 0 to 1", findings)
+    )
+
+
+def number_or_text(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a number or a string."""
+    return isinstance(value, str) or number(value, pointer, findings)
+
+
+def flag(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept true or false."""
+    return isinstance(value, bool) or _wrong(value, pointer, "true or false", findings)
+
+
+def anything(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept every value."""
+    return True
+
+
+def _wrong(value: Any, pointer: str, expected: str, findings: Findings) -> bool:
+    findings.at(pointer, f"is {printable(value, 40)} instead of {expected}", expected, value)
+    return False
+
+
+DAY = Matching(re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"), "a date")
+MOMENT = Matching(
+    re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T[0-9:.]{8,15}(?:Z|\+00:00)"), "a moment in UTC"
+)
+SHA256 = Matching(re.compile(r"[0-9a-f]{64}"), "a SHA-256")
+TEXTS = Listed(text)
+
+PROFILES = (
+    "ultra_safe", "conservative_growth", "balanced_score", "balanced_apy", "growth",
+    "aggressive_growth", "blue_chip", "maximum_yield", "high_risk",
+)  # fmt: skip
+METRICS = (
+    "annual_return", "annual_volatility", "sharpe", "sortino", "max_drawdown", "var_95", "cvar_95", "calmar",
+    "alpha", "beta", "skewness", "kurtosis", "omega", "weighted_apy", "total_tvl_usd", "pool_count", "portfolio_apy",
+)  # fmt: skip
+UNITS = ("percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name")
+PARTS = ("apy", "sharpe", "alpha", "beta", "volatility")
+
+MANDATE = Fields(
+    {
+        "intent": OneOf(("recommend", "compare", "explain", "what_if", "out_of_scope")),
+        "asset": Optional(OneOf(("ETH", "BTC", "USD"))),
+        "amount": Optional(number),
+        "amount_usd": Optional(number),
+        "risk": OneOf(("low", "medium", "high")),
+        "profile": Optional(OneOf(PROFILES)),
+        "horizon_days": Optional(count),
+        **dict.fromkeys(("chains_include", "chains_exclude", "protocols_include", "protocols_exclude"), TEXTS),
+        **dict.fromkeys(("tokens_include", "tokens_exclude"), TEXTS),
+        **dict.fromkeys(("min_tvl_usd", "min_apy", "max_weight"), Optional(number)),
+        **dict.fromkeys(("min_pools", "max_pools"), Optional(count)),
+        "allow_il": Optional(flag),
+        **dict.fromkeys(("max_drawdown", "max_var_95"), Optional(number)),
+        "notes": TEXTS,
+    }
+)
+MARKET = Fields(
+    {
+        "source": text,
+        "synthetic": flag,
+        "snapshot_date": DAY,
+        "snapshot_sha256": SHA256,
+        **dict.fromkeys(("pools_total", "pools_screened", "pools_eligible"), count),
+        **dict.fromkeys(("excluded", "ruled_out"), Mapped(count)),
+        **dict.fromkeys(("gaps_filled", "spikes_dropped", "without_reward_split"), count),
+        "risk_free": Fields({"rate": number, "source": text}),
+        "price_usd": Optional(number),
+        "price_source": Optional(text),
+        "benchmark": text,
+        "warnings": TEXTS,
+    }
+)
+POOL = Fields(
+    {
+        **dict.fromkeys(("pool_id", "project", "family", "name", "chain", "symbol", "url"), text),
+        **dict.fromkeys(("tokens", "issuers"), TEXTS),
+        "weight": share,
+        "apy": number,
+        **dict.fromkeys(("apy_base", "apy_reward"), Optional(number)),
+        **dict.fromkeys(("apy_mean_30d", "tvl_usd"), number),
+        "share_of_pool": Optional(number),
+        "protocol_risk": share,
+        "trend": OneOf(("down", "not_down", "unknown")),
+        "history_days": count,
+    }
+)
+NAMED_SHARE = Fields({"name": text, "share": number})
+RISK = Fields(
+    {
+        "basis": OneOf(("carry_only",)),
+        **dict.fromkeys(("var_95", "cvar_95", "max_drawdown"), number),
+        **dict.fromkeys(("protocol_risk_max", "protocol_risk_mean"), share),
+        "risk_adjusted_apy": number,
+        "reward_share": Optional(number),
+        "reward_share_known_weight": share,
+        "largest_weight": number,
+        **dict.fromkeys(("largest_protocol", "largest_issuer", "largest_chain"), NAMED_SHARE),
+        "largest_position_share": Optional(number),
+        "smallest_history_days": count,
+        "smallest_tvl_usd": number,
+    }
+)
+GATE = Fields(
+    {"rule": text, "limit": Optional(number_or_text), "value": Optional(number_or_text), "passed": flag, "tested": flag}
+)
+SCORE = Fields(
+    {
+        "total": number,
+        "parts": Fields(dict.fromkeys(PARTS, number)),
+        "raw": Fields(dict.fromkeys(PARTS, Optional(number))),
+        "missing": TEXTS,
+        "normalisation": text,
+        "preset": text,
+    }
+)
+CANDIDATE = Fields(
+    {
+        "id": text,
+        "profile": OneOf(PROFILES),
+        "method": OneOf(("equal", "inverse_volatility", "min_cvar")),
+        **dict.fromkeys(("revised", "count_raised"), flag),
+        "pools": Listed(POOL, 100),
+        "window": Fields({"first": DAY, "last": DAY, "days": count}),
+        "metrics": Fields(dict.fromkeys(METRICS, Optional(number))),
+        "metrics_missing": Mapped(text),
+        **dict.fromkeys(("apy_low", "apy_high"), number),
+        "risk": RISK,
+        "gates": Listed(GATE, 100),
+        "score": SCORE,
+    }
+)
+CHOICE = Fields(
+    {
+        **dict.fromkeys(("candidate_id", "method"), text),
+        "pools": Listed(Fields({"pool_id": text, "weight": share, "amount": Optional(number)}), 100),
+        "expected": Fields(
+            {
+                **dict.fromkeys(("income", "income_low", "income_high"), Optional(number)),
+                "horizon_days": count,
+                **dict.fromkeys(("apy", "apy_low", "apy_high"), number),
+            }
+        ),
+    }
+)
+ALTERNATIVE = Fields({"name": text, "apy": number, "income": Optional(number), "difference_bps": Optional(number)})
+FIGURE = Fields({"text": text, "start": count, "end": count, "pointer": text, "unit": OneOf(UNITS)})
+CLAIM = Fields(
+    {"start": count, "end": count, "left": text, "op": OneOf(("<", "<=", ">", ">=", "==", "!=")), "right": text}
+)
+
+RECOMMENDATION = Fields(
+    {
+        "schema_version": Matching(SCHEMA_VERSION, "a version of this schema"),
+        "run_id": text,
+        **dict.fromkeys(("created_at", "as_of"), MOMENT),
+        "question": text,
+        "outcome": OneOf(("choice", "no_feasible_strategy", "not_enough_data", "out_of_scope")),
+        "reason": text,
+        "mandate": MANDATE,
+        "market": Optional(MARKET),
+        "candidates": Listed(CANDIDATE, 100),
+        "emptied": Listed(
+            Fields({"profile": OneOf(PROFILES), "rule": text, **dict.fromkeys(("pools_before", "pools_after"), count)})
+        ),
+        "conflicts": Listed(
+            Fields({"rule": text, **dict.fromkeys(("limit", "nearest"), Optional(number_or_text)), "vetoed": count}),
+            100,
+        ),
+        "choice": Optional(CHOICE),
+        "alternatives": Optional(Fields(dict.fromkeys(("hold", "risk_free"), ALTERNATIVE))),
+        "derived": Mapped(Fields({"value": number_or_text, "formula": text, "inputs": TEXTS})),
+        "rationale": Fields(
+            {
+                "author": text,
+                "refused": Optional(text),
+                "markdown": text,
+                "figures": Listed(FIGURE),
+                "claims": Listed(CLAIM),
+            }
+        ),
+        "flowchart": Fields({"graph": Mapped(anything), "mermaid": text, "files": TEXTS}),
+        "trace": Listed(
+            Fields(
+                {
+                    "agent": text,
+                    "step": count,
+                    "tool": text,
+                    **dict.fromkeys(("arguments_sha256", "result_sha256"), SHA256),
+                    "seconds": number,
+                }
+            )
+        ),
+        "usage": Fields(
+            {
+                "model": text,
+                **dict.fromkeys(("calls", "input_tokens", "output_tokens"), count),
+                "seconds": number,
+                "fallback": TEXTS,
+            }
+        ),
+    }
+)
