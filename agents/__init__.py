@@ -1,1 +1,4 @@
-"""The agents: one LangGraph workflow in which intake, data, quant, risk and decision call deterministic tools. No formulas here."""
+"""The agents: one LangGraph workflow in which intake, data, quant, risk and decision call deterministic tools.
+
+No formulas here.
+"""

@@ -8,16 +8,16 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from agents.state import Context, State, Steps
-from tools.candidates.measure import significant
 from tools.market.load import read_market
 from tools.market.quality import ParsedRows
 from tools.market.snapshot import Market
 from tools.records import Asset, Mandate, MarketSummary
-from tools.risk.protocol import assess
+from tools.risk.lookup import ProtocolRisks
 from tools.strategies.rates import risk_free_rate
 from tools.strategies.universe import Universe, build_universe, counted, price_on, protocol_tvl, ruled_out, screen
 
-# A choice among the few pools that happen to have a history is no choice: at least this share of the screened ones must have one.
+# A choice among the few pools that happen to have a history is no choice: at least this share of the screened ones must
+# have one.
 MIN_HISTORY_COVERAGE = 0.5
 _NO_HISTORY = {"no_history", "history_failed"}
 
@@ -39,13 +39,15 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     market = steps.call(
         "read_market",
         {"asset": asset, "as_of": as_of.isoformat() if as_of else None},
-        lambda: read_market(context.source, asset, as_of, functools.partial(_screen, asset=asset), protocol_tvl, context.progress),
+        lambda: read_market(
+            context.source, asset, as_of, functools.partial(_screen, asset=asset), protocol_tvl, context.progress
+        ),
         lambda m: m.sha256,
     )
     universe = steps.call(
         "build_universe",
         {"asset": asset, "snapshot_sha256": market.sha256},
-        lambda: build_universe(market, asset, _risk_of(market)),
+        lambda: build_universe(market, asset, ProtocolRisks(market)),
         lambda u: [pool.id for pool in u.pools],
     )
     context.workspace.universe = universe
@@ -59,19 +61,6 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def _screen(parsed: ParsedRows, asset: Asset) -> dict[str, str]:
     return screen(parsed, asset)
-
-
-def _risk_of(market: Market) -> Any:
-    """Return the protocol risk by project, each protocol assessed once."""
-
-    @functools.cache
-    def risk(project: str) -> float:
-        from tools.market.names import family_of
-
-        tvl = market.protocol_tvl_usd.get(family_of(project))
-        return significant(assess(project, as_of=market.as_of, protocol_tvl_usd=tvl, hacks=market.hacks).risk)
-
-    return risk
 
 
 def _summary(market: Market, universe: Universe, mandate: Mandate) -> MarketSummary:

@@ -50,7 +50,9 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     scores = steps.call(
         "score_candidates",
         {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset},
-        lambda: score_candidates([candidate.measured.metrics for candidate in assessed], load_presets()[preset], preset),
+        lambda: score_candidates(
+            [candidate.measured.metrics for candidate in assessed], load_presets()[preset], preset
+        ),
         lambda found: [score.model_dump() for score in found],
     )
     candidates = [_candidate(a, score, mandate, market) for a, score in zip(assessed, scores, strict=True)]
@@ -68,7 +70,9 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     choice = _choice(chosen, mandate, market)
     return update | {
         "outcome": "choice",
-        "reason": f"{chosen.id} has the best score of those that passed every limit" if chosen is shortlist[0] else f"{chosen.id} was chosen from the shortlist",
+        "reason": f"{chosen.id} has the best score of those that passed every limit"
+        if chosen is shortlist[0]
+        else f"{chosen.id} was chosen from the shortlist",
         "choice": choice,
         "alternatives": _alternatives(choice, mandate, market),
         "prose": decided.prose,
@@ -76,7 +80,10 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def _shortlist(candidates: list[Candidate]) -> list[Candidate]:
-    """Return the candidates that passed, best score first (ties: steadier, then by id), within the margin of the best."""
+    """Return the candidates that passed, best score first (ties.
+
+    Steadier, then by id), within the margin of the best.
+    """
     passed = [candidate for candidate in candidates if candidate.passed]
     ranked = sorted(passed, key=lambda c: (-c.score.total, c.metrics["annual_volatility"] or 0.0, c.id))
     return [c for c in ranked if c.score.total >= ranked[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
@@ -176,7 +183,9 @@ def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary) -> Choic
         method=chosen.method,
         amount=amount,
         pools=[
-            ChosenPool(pool_id=pool.pool_id, weight=pool.weight, amount=None if amount is None else pool.weight * amount)
+            ChosenPool(
+                pool_id=pool.pool_id, weight=pool.weight, amount=None if amount is None else pool.weight * amount
+            )
             for pool in chosen.pools
         ],
         expected=Expected(
@@ -204,4 +213,7 @@ def _alternatives(choice: Choice | None, mandate: Mandate, market: MarketSummary
             difference_bps=None if choice is None else (choice.expected.apy - apy) * BASIS_POINTS,
         )
 
-    return Alternatives(hold=alternative(f"hold {mandate.asset}", 0.0), risk_free=alternative(market.risk_free.source, market.risk_free.rate))
+    return Alternatives(
+        hold=alternative(f"hold {mandate.asset}", 0.0),
+        risk_free=alternative(market.risk_free.source, market.risk_free.rate),
+    )

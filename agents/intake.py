@@ -28,7 +28,9 @@ _OPEN_TO_MODELS = (
     "allow_il",
 )
 
-ASK_FOR_ASSET = "The question does not say what you hold. Name ETH, BTC or dollars, for example: 'Put 250 ETH to work, low risk'."
+ASK_FOR_ASSET = (
+    "The question does not say what you hold. Name ETH, BTC or dollars, for example: 'Put 250 ETH to work, low risk'."
+)
 
 
 def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -41,7 +43,9 @@ def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """
     steps = Steps("intake", state)
     question = state["question"]
-    reading = steps.call("read_question", {"question": question}, lambda: read(question), lambda r: r.mandate.model_dump())
+    reading = steps.call(
+        "read_question", {"question": question}, lambda: read(question), lambda r: r.mandate.model_dump()
+    )
     mandate = reading.mandate
     if mandate.intent != "out_of_scope":
         mandate = _completed(mandate, reading.stated, question, runtime.context)
@@ -62,7 +66,9 @@ def _completed(mandate: Mandate, stated: frozenset[str], question: str, context:
         return _merged(mandate, {field: answer[field] for field in unsaid if answer.get(field) not in (None, [], "")})
 
     system = prompt("intake.md.j2", fields=unsaid)
-    return context.seat.ask("read", system, {"question": question, "read_so_far": mandate.model_dump(mode="json"), "unsaid": unsaid}, check)
+    return context.seat.ask(
+        "read", system, {"question": question, "read_so_far": mandate.model_dump(mode="json"), "unsaid": unsaid}, check
+    )
 
 
 def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:

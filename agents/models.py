@@ -107,7 +107,9 @@ class Seat:
                     HumanMessage(f"That cannot be used: {error}. Answer again with one JSON object only."),
                 ]
         if self.required:
-            raise ModelError(f"the model {self.name!r} failed at {task}: {failure}; without --require-model the embedded policy takes over")
+            raise ModelError(
+                f"the model {self.name!r} failed at {task}: {failure}; without --require-model the embedded policy takes over"
+            )
         self.fallback.append(f"{task}: {failure}; the embedded policy took over")
         return check(_json_object(_content(PolicyModel().invoke(messages[:2]))))
 
@@ -187,7 +189,9 @@ def policy_seat() -> Seat:
     return Seat(name="policy", model=PolicyModel())
 
 
-def model_seat(name: str, *, base_url: str | None, api_key: str | None, required: bool = False, budget: Budget | None = None) -> Seat:
+def model_seat(
+    name: str, *, base_url: str | None, api_key: str | None, required: bool = False, budget: Budget | None = None
+) -> Seat:
     """Return a seat with an OpenAI-compatible model in it, through langchain-openai.
 
     ``api_key`` may be None for local servers. Deadlines are explicit, because the client's own default is to wait for ever.
@@ -231,7 +235,11 @@ def _within(seconds: float, call: Callable[[], BaseMessage]) -> AIMessage:
 
 
 def _content(message: BaseMessage) -> str:
-    return message.content if isinstance(message.content, str) else "".join(part for part in message.content if isinstance(part, str))
+    return (
+        message.content
+        if isinstance(message.content, str)
+        else "".join(part for part in message.content if isinstance(part, str))
+    )
 
 
 def _json_object(text: str) -> dict[str, Any]:

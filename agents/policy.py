@@ -1,7 +1,8 @@
 """The embedded policy: a chat model made of rules, which takes a model's seat where there is none.
 
-It answers the same messages as any other model, in the same graph: a pure function of the transcript. It adds nothing to what the reader found in a
-question, it takes the candidate with the best score, and it leaves the prose to the deterministic rationale.
+It answers the same messages as any other model, in the same graph: a pure function of the transcript. It adds nothing
+to what the reader found in a question, it takes the candidate with the best score, and it leaves the prose to the
+deterministic rationale.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class PolicyModel(BaseChatModel):
     ) -> ChatResult:
         payload = json.loads(str(messages[-1].content))
         answer = _ANSWERS[payload["task"]](payload)
-        message = AIMessage(json.dumps(answer), usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
+        message = AIMessage(
+            json.dumps(answer), usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 

@@ -11,7 +11,10 @@ import jinja2
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return the Jinja2 environment over ``prompts/``; text, not HTML, so nothing is escaped: what is filled in must be safe already."""
+    """Return the Jinja2 environment over ``prompts/``; text, not HTML, so nothing is escaped.
+
+    What is filled in must be safe already.
+    """
     loader = jinja2.FunctionLoader(lambda name: (resources.files("prompts") / name).read_text(encoding="utf-8"))
     templates = jinja2.Environment(
         loader=loader,

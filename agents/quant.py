@@ -15,7 +15,10 @@ from tools.strategies.selection import effective_limits
 
 
 def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Build the candidates, the second time without the pools that risk sent back, and compute all their figures in one call."""
+    """Build the candidates, the second time without the pools that risk sent back.
+
+    And compute all their figures in one call.
+    """
     workspace = runtime.context.workspace
     mandate, market = state["mandate"], state["market"]
     assert market is not None
@@ -26,8 +29,12 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     drafts = steps.call(
         "build_candidates",
         {"mandate": mandate.model_dump(), "snapshot_sha256": market.snapshot_sha256, "vetoed": vetoed},
-        lambda: build_candidates(universe, mandate, load_profiles(), limits_for(mandate), amount_usd(mandate, market), vetoed),  # type: ignore[arg-type]
-        lambda d: [(draft.id, [pool.id for pool in draft.pools], [float(w) for w in draft.weights]) for draft in d.drafts],
+        lambda: build_candidates(
+            universe, mandate, load_profiles(), limits_for(mandate), amount_usd(mandate, market), vetoed
+        ),
+        lambda d: [
+            (draft.id, [pool.id for pool in draft.pools], [float(w) for w in draft.weights]) for draft in d.drafts
+        ],
     )
     workspace.drafts = drafts
     workspace.measured = steps.call(
@@ -41,7 +48,8 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def limits_for(mandate: Mandate) -> Limits:
     """Return the limits of the mandate's risk with the user's own in their place."""
-    return effective_limits(mandate, load_limits()[mandate.risk])
+    assert mandate.asset is not None
+    return effective_limits(mandate, load_limits()[mandate.risk][mandate.asset])
 
 
 def amount_usd(mandate: Mandate, market: MarketSummary) -> float | None:

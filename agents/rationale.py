@@ -1,4 +1,7 @@
-"""The written rationale: templates from ``prompts/``, every figure a slot of the ledger, a model's passages only where they check out."""
+"""The written rationale.
+
+Templates from ``prompts/``, every figure a slot of the ledger, a model's passages only where they check out.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,9 @@ def write_rationale(record: Mapping[str, Any], prose: Mapping[str, str]) -> Writ
     return Written(ledger.bind(re.sub(r"\n{3,}", "\n\n", marked).strip() + "\n"), ledger.derived)
 
 
-def _choice_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures, prose: Mapping[str, str]) -> dict[str, Any]:
+def _choice_values(
+    ledger: Ledger, record: Mapping[str, Any], figures: Figures, prose: Mapping[str, str]
+) -> dict[str, Any]:
     candidates = record["candidates"]
     index = next(i for i, c in enumerate(candidates) if c["id"] == record["choice"]["candidate_id"])
     chosen, c = candidates[index], f"/candidates/{index}"
@@ -141,7 +146,9 @@ def _choice_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures, 
         "edge": "/alternatives/risk_free/difference_bps",
         "zero": ledger.derive("scale_safe", "0"),
         "unit": ledger.derive("scale_unknown", "1"),
-        "averaging_days": ledger.derive("averaging_days", "30" if chosen["window"]["days"] >= 30 else str(chosen["window"]["days"])),
+        "averaging_days": ledger.derive(
+            "averaging_days", "30" if chosen["window"]["days"] >= 30 else str(chosen["window"]["days"])
+        ),
         "candidates_count": ledger.derive("candidates_count", "len(a)", "/candidates"),
         "profiles_count": ledger.derive("profiles_count", "len(unique(pluck(a, 'profile')))", "/candidates"),
         "passed_count": ledger.derive("passed_count", "count(pluck(a, 'passed'), True)", "/candidates"),
@@ -179,7 +186,9 @@ def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str 
     multi = sum(len(pool["tokens"]) > 1 for pool in pools)
     return {
         "protocol": display_project(chosen["risk"]["largest_protocol"]["name"]),
-        "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{c}/risk/largest_protocol/share", amount) if amount else None,
+        "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{c}/risk/largest_protocol/share", amount)
+        if amount
+        else None,
         "weakest": display_project(weakest["family"]),
         "protocol_limit": f"{gates['protocol_risk']}/limit",
         "position_limit": f"{gates['position_share']}/limit",
@@ -224,46 +233,57 @@ def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) ->
     if record["outcome"] == "not_enough_data":
         reasons = [reason for reason in ("no_history", "history_failed") if reason in market["excluded"]]
         formula = " + ".join("ab"[: len(reasons)])
-        w["lacking"] = ledger.derive("lacking_histories", formula, *(f"/market/excluded/{reason}" for reason in reasons)) if reasons else None
+        w["lacking"] = (
+            ledger.derive("lacking_histories", formula, *(f"/market/excluded/{reason}" for reason in reasons))
+            if reasons
+            else None
+        )
     if record["outcome"] == "no_feasible_strategy":
         w["rf_phrase"] = _RISK_FREE[record["mandate"]["asset"]][1]
         w["rf_positive"] = record["alternatives"]["risk_free"]["apy"] > 0.0
         w["candidates_count"] = ledger.derive("candidates_count", "len(a)", "/candidates")
-        w["conflict_figures"] = [_conflict_figures(figures, i, conflict) for i, conflict in enumerate(record["conflicts"])]
+        w["conflict_figures"] = [
+            _conflict_figures(figures, i, conflict) for i, conflict in enumerate(record["conflicts"])
+        ]
         w["advice"] = _advice(record)
     return {"w": w}
 
 
 def _conflict_figures(figures: Figures, index: int, conflict: Mapping[str, Any]) -> dict[str, str]:
+    """Show the limit of a conflict and the value that came nearest, in the unit of its rule; empty for rules without numbers."""
     if not isinstance(conflict["limit"], float):
         return {}
-    show = {
-        "protocol_risk": lambda p: figures.ratio(p, 2),
-        "history_days": lambda p: f"{figures.days(p)} days",
-        "min_pools": figures.count,
-        "max_pools": figures.count,
-        "min_tvl": figures.money,
-    }.get(conflict["rule"], lambda p: figures.percent(p, 2))
-    return {key: show(f"/conflicts/{index}/{key}") for key in ("limit", "nearest")}
+    pointers = {key: f"/conflicts/{index}/{key}" for key in ("limit", "nearest")}
+    return {key: _in_unit_of(conflict["rule"], figures, pointer) for key, pointer in pointers.items()}
+
+
+def _in_unit_of(rule: str, figures: Figures, pointer: str) -> str:
+    if rule == "protocol_risk":
+        return figures.ratio(pointer, 2)
+    if rule == "history_days":
+        return f"{figures.days(pointer)} days"
+    if rule in {"min_pools", "max_pools"}:
+        return figures.count(pointer)
+    return figures.money(pointer) if rule == "min_tvl" else figures.percent(pointer, 2)
 
 
 _ADVICE = {
-    "profile_risk": "accepting more risk would admit further profiles",
+    "profile_risk": "a bolder level of risk, which admits further profiles",
     "max_weight": "a looser cap on each pool",
-    "position_share": "a smaller amount, or several answers over time",
+    "position_share": "a reduced amount, or several answers over time",
     "protocol_share": "naming the protocols you trust, which accepts their concentration",
     "issuer_share": "naming the tokens you trust, which accepts their concentration",
-    "protocol_risk": "a higher level of risk, if the protocols are ones you know",
-    "min_apy": "a smaller minimum yield",
-    "min_tvl": "a smaller minimum size",
-    "min_tvl_usd": "a smaller minimum size",
+    "protocol_risk": "a bolder level of risk, if the protocols are ones you know",
+    "min_apy": "a reduced minimum yield",
+    "min_tvl": "a reduced minimum size",
+    "min_tvl_usd": "a reduced minimum size",
     "allow_il": "accepting pools of several tokens of the same asset",
-    "max_protocol_risk": "a higher level of risk, if the protocols are ones you know",
-    "impermanent_loss": "a higher level of risk, which admits pools of several tokens of the same asset",
-    "min_pools": "fewer pools",
-    "max_pools": "more pools",
-    "reward_share": "a higher level of risk, which accepts rewards in the yield",
-    "history_days": "a higher level of risk, which accepts younger pools",
+    "max_protocol_risk": "a bolder level of risk, if the protocols are ones you know",
+    "impermanent_loss": "a bolder level of risk, which admits pools of several tokens of the same asset",
+    "min_pools": "another number of pools",
+    "max_pools": "another number of pools",
+    "reward_share": "a bolder level of risk, which accepts rewards in the yield",
+    "history_days": "a bolder level of risk, which accepts younger pools",
     "not_trending_down": "a profile that accepts falling yields",
 }
 
@@ -277,15 +297,20 @@ def _advice(record: Mapping[str, Any]) -> str:
 
 
 def _prose_values(figures: Figures, w: Mapping[str, Any], c: str, runner: Mapping[str, Any] | None) -> dict[str, str]:
-    """Make the phrases that a model's slots stand for: each figure together with what it belongs to, so that no text can attach it elsewhere."""
+    """Make the phrases that a model's slots stand for.
+
+    Each figure together with what it belongs to, so that no text can attach it elsewhere.
+    """
     phrases = {
         "choice_apy": f"a yield of {figures.percent(w['apy'], 2)} a year",
-        "income": f"an income of {figures.amount(w['income'])}" if w["income"] else "an income that depends on the amount",
+        "income": f"an income of {figures.amount(w['income'])}"
+        if w["income"]
+        else "an income that depends on the amount",
         "doing_nothing": f"{w['rf_phrase']} at {figures.percent(w['rf_apy'], 2)} a year",
         "pool_count": f"{figures.count(f'{c}/metrics/pool_count')} pools",
-        "largest_protocol": f"{w['protocol']} with {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the money",
+        "largest_protocol": f"{w['protocol']} with {figures.percent(c + '/risk/largest_protocol/share', 1)} of the money",
         "weakest_protocol": f"{w['weakest']} with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}",
-        "apy_range": f"a range from {figures.percent(f'{c}/apy_low', 2)} to {figures.percent(f'{c}/apy_high', 2)} a year",
+        "apy_range": f"a range from {figures.percent(c + '/apy_low', 2)} to {figures.percent(c + '/apy_high', 2)} a year",
         "score": f"a score of {figures.ratio(f'{c}/score/total', 2)}",
         "runner_up": "no other profile",
     }
@@ -301,7 +326,8 @@ def _filled(prose: str | None, slots: Mapping[str, str]) -> str | None:
 def check_prose(answer: Mapping[str, Any]) -> dict[str, str]:
     """Return a model's passages if they can be used at all; raise ValueError with a sentence for the model otherwise.
 
-    This is the quick check that gives the model a chance to mend its answer; the finished text is checked again, by the independent checker.
+    This is the quick check that gives the model a chance to mend its answer; the finished text is checked again, by the
+    independent checker.
     """
     passages = {}
     for key in ("why", "caution"):
@@ -320,4 +346,3 @@ def check_prose(answer: Mapping[str, Any]) -> dict[str, str]:
             raise ValueError(f"{key} must be plain text without markup or links")
         passages[key] = text.strip()
     return passages
-

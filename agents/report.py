@@ -30,7 +30,9 @@ def report(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda found: found[0].text.markdown,
     )
     record["derived"] = {name: entry.model_dump() for name, entry in written.derived.items()}
-    graph = steps.call("build_flowchart", {"outcome": record["outcome"]}, lambda: build_graph(record), lambda g: node_link(g))
+    graph = steps.call(
+        "build_flowchart", {"outcome": record["outcome"]}, lambda: build_graph(record), lambda g: node_link(g)
+    )
     rationale = Rationale(author=author, refused=refused, **written.text._asdict())
     flowchart = Flowchart(graph=node_link(graph), mermaid=to_mermaid(graph), files=FLOWCHART_FILES)
     recommendation = Recommendation.model_validate(
@@ -52,7 +54,14 @@ def _record(state: State, context: Context) -> dict[str, Any]:
     settings = context.settings
     # Out of scope no market was read: the record is as of the date that was asked for, or of the run's own day.
     day = market.snapshot_date if market else (settings.as_of or now.date()).isoformat()
-    run = [state["question"], settings.preset, settings.seed, day, market.snapshot_sha256 if market else None, context.seat.name]
+    run = [
+        state["question"],
+        settings.preset,
+        settings.seed,
+        day,
+        market.snapshot_sha256 if market else None,
+        context.seat.name,
+    ]
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": f"{day}-{digest(run)[:12]}",
@@ -74,7 +83,10 @@ def _record(state: State, context: Context) -> dict[str, Any]:
 
 
 def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str) -> tuple[Written, str, str | None]:
-    """Write the text with the model's passages if the independent checker resolves it, else without; return author and why it was refused."""
+    """Write the text with the model's passages if the independent checker resolves it, else without.
+
+    Return author and why it was refused.
+    """
     if not prose:
         return write_rationale(record, {}), "policy", None
     written = write_rationale(record, prose)

@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from agents.quant import amount_usd, limits_for
 from agents.state import Context, State, Steps
 from tools.candidates import assess_candidates, vetoes
+from tools.records import ProfileId
 from tools.strategies.profiles import load_profiles
 
 MAX_ROUNDS = 2
@@ -28,8 +29,8 @@ def risk(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda: assess_candidates(workspace.measured, mandate, load_profiles(), limits, amount_usd(mandate, market)),
         lambda a: [[gate.model_dump() for gate in candidate.gates] for candidate in a],
     )
-    vetoed: dict[str, dict[str, str]] = {}
+    vetoed: dict[ProfileId, dict[str, str]] = {}
     if state["round"] < MAX_ROUNDS:
         pools = workspace.universe.pools
-        vetoed = {**vetoes(workspace.assessed, pools, mandate, load_profiles(), limits)}
+        vetoed = vetoes(workspace.assessed, pools, mandate, load_profiles(), limits)
     return {"vetoed": vetoed, "trace": steps.taken}

@@ -18,6 +18,7 @@ from tools.records import (
     Mandate,
     MarketSummary,
     OutcomeKind,
+    ProfileId,
     Recommendation,
     TraceStep,
     digest,
@@ -55,7 +56,7 @@ class State(TypedDict, total=False):
     """what market was seen"""
     round: int
     """how often quant has built candidates"""
-    vetoed: dict[str, dict[str, str]]
+    vetoed: dict[ProfileId, dict[str, str]]
     """profile → pool → rule: what risk sent back to quant"""
     emptied: list[Emptied]
     """profiles without a candidate"""

@@ -49,7 +49,14 @@ def after_risk(state: State) -> Literal["quant", "decision"]:
 def build_workflow(checkpointer: Any = None) -> Workflow:
     """Return the compiled graph; ``Context`` brings the market and the model's seat at run time."""
     graph = StateGraph(State, context_schema=Context, input_schema=Question)
-    for name, node in (("intake", intake), ("data", data), ("quant", quant), ("risk", risk), ("decision", decision), ("report", report)):
+    for name, node in (
+        ("intake", intake),
+        ("data", data),
+        ("quant", quant),
+        ("risk", risk),
+        ("decision", decision),
+        ("report", report),
+    ):
         graph.add_node(name, node)
     graph.add_edge(START, "intake")
     graph.add_conditional_edges("intake", after_intake)

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="plimsoll",
-    help="Where to earn yield on ETH, BTC or dollars: one sentence what to hold, one page why, and a record in which every figure can be checked.",
+    help="Where to earn yield on ETH, BTC or dollars: what to hold, why, and a record that a program can check.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Market data: fetch, status, list, export of the point-in-time store.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(
+    help="Market data: fetch, status, list, export of the point-in-time store.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(data_app, name="data")
 
 
@@ -61,11 +65,21 @@ class PresetName(enum.StrEnum):
 
 SOURCE_HELP = "live, demo, a folder, or a base URL that serves DefiLlama's /pools and /chart/{pool}"
 Source_ = Annotated[str, typer.Option("--source", envvar="PLIMSOLL_SOURCE", help=SOURCE_HELP)]
-AsOf = Annotated[str | None, typer.Option("--as-of", envvar="PLIMSOLL_AS_OF", metavar="DATE", help="decide as of the end of this UTC day")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", envvar="PLIMSOLL_AS_OF", metavar="DATE", help="decide as of the end of this UTC day"),
+]
 Seed = Annotated[int, typer.Option("--seed", envvar="PLIMSOLL_SEED", help="seed of the demo market")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="ask the network again for what the store knows")]
 Run = Annotated[Path, typer.Argument(help="a run folder that ask wrote")]
-Model = Annotated[str | None, typer.Option("--model", envvar="PLIMSOLL_MODEL", help="an OpenAI-compatible model; OPENAI_BASE_URL and OPENAI_API_KEY say where")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        envvar="PLIMSOLL_MODEL",
+        help="an OpenAI-compatible model; OPENAI_BASE_URL and OPENAI_API_KEY say where",
+    ),
+]
 
 
 @app.callback()
@@ -82,11 +96,17 @@ def ask(
     source: Source_ = "live",
     as_of: AsOf = None,
     model: Model = None,
-    require_model: Annotated[bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")] = False,
-    output: Annotated[Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")] = Format.text,
+    require_model: Annotated[
+        bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")
+    ] = False,
+    output: Annotated[
+        Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")
+    ] = Format.text,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where to write the run folder")] = None,
     seed: Seed = 0,
-    preset: Annotated[PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")] = PresetName.neutral,
+    preset: Annotated[
+        PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")
+    ] = PresetName.neutral,
     refresh: Refresh = False,
 ) -> None:
     """Answer one question with one recommendation, and write a run folder that can be verified and replayed."""
@@ -102,7 +122,11 @@ def ask(
     seat = _seat(model, require_model)
     with progress_bar("Reading the market") as progress:
         recommendation, context = advise(
-            question, _open(source, seed, refresh), seat=seat, settings=Settings(as_of=day, preset=preset.value, seed=seed), progress=progress
+            question,
+            _open(source, seed, refresh),
+            seat=seat,
+            settings=Settings(as_of=day, preset=preset.value, seed=seed),
+            progress=progress,
         )
     folder = runs.save(out or default_home() / "runs" / recommendation.run_id, recommendation, context)
     if output is Format.json:
@@ -127,7 +151,10 @@ def parse(question: Annotated[str, typer.Argument(help="a question in words")]) 
 
 @app.command()
 def verify(folder: Run) -> None:
-    """Check a saved recommendation: hashes, every figure of its text, and what the record computes from the market rows."""
+    """Check a saved recommendation.
+
+    Hashes, every figure of its text, and what the record computes from the market rows.
+    """
     from plimsoll.terminal import echo
     from tools.verify import verify as check
 
@@ -138,7 +165,10 @@ def verify(folder: Run) -> None:
         echo(str(difference), error=True)
     if report.differences:
         raise VerificationError(f"{folder}: {len(report.differences)} differences")
-    echo(f"{folder}: verified ({report.figures} figures, {report.claims} comparisons, {report.recomputed} values computed again)")
+    echo(
+        f"{folder}: verified: {report.figures} figures, {report.claims} comparisons,"
+        f" {report.recomputed} values computed again"
+    )
 
 
 @app.command()
@@ -166,7 +196,9 @@ def schema(name: Annotated[str, typer.Argument(help="recommendation, mandate, ca
     from tools import records
 
     known = {
-        key.lower(): value for key, value in vars(records).items() if isinstance(value, type) and issubclass(value, records.Record) and value is not records.Record
+        key.lower(): value
+        for key, value in vars(records).items()
+        if isinstance(value, type) and issubclass(value, records.Record) and value is not records.Record
     }
     model = known.get(name.lower().replace("_", "").replace("-", ""))
     if model is None:
@@ -187,19 +219,29 @@ def doctor(
     broken = False
     for finding in examine(lambda: _open(source, 0, False), _day(as_of), lambda: _seat(model, required=True)):
         broken |= finding.needed and not finding.works
-        echo(f"{'ok     ' if finding.works else 'BROKEN ' if finding.needed else 'absent '} {finding.what}: {finding.detail}")
+        mark = "ok    " if finding.works else "BROKEN" if finding.needed else "absent"
+        echo(f"{mark} {finding.what}: {finding.detail}")
     raise typer.Exit(1 if broken else 0)
 
 
 @data_app.command("fetch")
-def data_fetch(asset: Annotated[AssetName, typer.Argument(help="the asset to fetch for")], source: Source_ = "live", as_of: AsOf = None, seed: Seed = 0, refresh: Refresh = False) -> None:
+def data_fetch(
+    asset: Annotated[AssetName, typer.Argument(help="the asset to fetch for")],
+    source: Source_ = "live",
+    as_of: AsOf = None,
+    seed: Seed = 0,
+    refresh: Refresh = False,
+) -> None:
     """Fetch what a question about an asset needs into the point-in-time store."""
     from plimsoll.market import look
     from plimsoll.terminal import echo, progress_bar
 
     with progress_bar("Fetching") as progress:
         market, universe = look(_open(source, seed, refresh), asset.value, _day(as_of), progress)
-    echo(f"{market.as_of.isoformat()}: {market.pools_total} pools, {len(market.rows)} screened, {len(universe.pools)} eligible for {asset.value}")
+    echo(
+        f"{market.as_of.isoformat()}: {market.pools_total} pools, {len(market.rows)} screened,"
+        f" {len(universe.pools)} eligible for {asset.value}"
+    )
 
 
 @data_app.command("status")
@@ -259,7 +301,12 @@ def status_lines(status: Any) -> list[str]:
     """Return the lines of ``data status``."""
     if not status.sources:
         return ["the store is empty"]
-    lines = [f"{source.source}: {len(source.days)} days ({source.days[0]} to {source.days[-1]}), {source.observations} answers" for source in status.sources]
+    lines = [
+        f"{source.source}: {len(source.days)} days with a snapshot"
+        f"{f' ({source.days[0]} to {source.days[-1]})' if source.days else ''},"
+        f" {sum(source.observations.values())} answers"
+        for source in status.sources
+    ]
     return [*lines, f"{status.bytes:,} bytes in {status.path}"]
 
 

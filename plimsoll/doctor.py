@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from tools.market.snapshot import Source
 
 HOUSE = Path(__file__).resolve().parent.parent
-PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "numpy", "scipy", "networkx", "pydantic", "jinja2", "httpx", "resvg-py")
+PACKAGES = (
+    "langgraph",
+    "langchain-core",
+    "langchain-openai",
+    "numpy",
+    "scipy",
+    "networkx",
+    "pydantic",
+    "jinja2",
+    "httpx",
+    "resvg-py",
+)
 
 
 class Finding(NamedTuple):
@@ -29,7 +40,9 @@ class Finding(NamedTuple):
     detail: str
 
 
-def examine(open_source: Callable[[], Source], as_of: dt.date | None, open_seat: Callable[[], Seat]) -> Iterator[Finding]:
+def examine(
+    open_source: Callable[[], Source], as_of: dt.date | None, open_seat: Callable[[], Seat]
+) -> Iterator[Finding]:
     """Look at Python, the packages, the folders' names, the store, the source and, where one is named, the model."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", sys.version_info >= (3, 11), True, version)

@@ -11,7 +11,7 @@ from tools.market.evidence import Evidence
 from tools.market.load import read_market
 from tools.market.snapshot import Market, Progress, Source
 from tools.records import Asset
-from tools.risk.protocol import assess
+from tools.risk.lookup import ProtocolRisks
 from tools.strategies.universe import Universe, build_universe, protocol_tvl, screen
 from tools.units import safe_label
 
@@ -21,13 +21,7 @@ COLUMNS = ("pool_id", "project", "chain", "symbol", "tvl_usd", "apy", "eligible"
 def look(source: Source, asset: Asset, as_of: dt.date | None, progress: Progress | None) -> tuple[Market, Universe]:
     """Read a market for an asset, as a question would."""
     market = read_market(Evidence(source), asset, as_of, functools.partial(screen, asset=asset), protocol_tvl, progress)
-
-    def risk(project: str) -> float:
-        from tools.market.names import family_of
-
-        return assess(project, as_of=market.as_of, protocol_tvl_usd=market.protocol_tvl_usd.get(family_of(project)), hacks=market.hacks).risk
-
-    return market, build_universe(market, asset, risk)
+    return market, build_universe(market, asset, ProtocolRisks(market))
 
 
 def print_pools(market: Market, universe: Universe, *, reasons: bool, csv: bool) -> None:
@@ -46,7 +40,9 @@ def _rows(market: Market, universe: Universe, reasons: bool) -> list[tuple[str, 
         label, row = market.labels.get(pool_id), market.rows.get(pool_id)
         names = tuple(safe_label(text) for text in label) if label else ("", "", "")
         figures = (f"{row.tvl_usd:.0f}", f"{row.apy:.6f}") if row else ("", "")
-        found.append((pool_id, *names, *figures, "yes" if pool_id in eligible else "no", market.excluded.get(pool_id, "")))
+        found.append(
+            (pool_id, *names, *figures, "yes" if pool_id in eligible else "no", market.excluded.get(pool_id, ""))
+        )
     return sorted(found, key=lambda r: (r[6] != "yes", r[7], -float(r[4] or 0.0), r[0]))
 
 
@@ -62,7 +58,14 @@ def _print_table(rows: list[tuple[str, ...]], market: Market) -> None:
     from rich.table import Table
 
     table = Table(title=f"{market.as_of.isoformat()}{' · SYNTHETIC' if market.synthetic else ''}", title_justify="left")
-    for name, justify in (("project", "left"), ("chain", "left"), ("symbol", "left"), ("TVL $", "right"), ("APY", "right"), ("eligible or why not", "left")):
+    for name, justify in (
+        ("project", "left"),
+        ("chain", "left"),
+        ("symbol", "left"),
+        ("TVL $", "right"),
+        ("APY", "right"),
+        ("eligible or why not", "left"),
+    ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for _, project, chain, symbol, tvl, apy, eligible, reason in rows:
         shown = (f"{float(tvl):,.0f}" if tvl else "", f"{float(apy):.2%}" if apy else "")

@@ -21,7 +21,13 @@ from tools.flowchart import build_graph, to_png, to_svg
 from tools.market.sources import SavedSource
 from tools.records import Recommendation
 
-RECORD, TEXT, INPUTS, REQUEST, MANIFEST = "recommendation.json", "rationale.md", "inputs.json.gz", "request.json", "manifest.json"
+RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
+    "recommendation.json",
+    "rationale.md",
+    "inputs.json.gz",
+    "request.json",
+    "manifest.json",
+)
 # What may differ between two runs on the same inputs.
 VOLATILE = ("created_at", "run_id", "seconds", "source")
 
@@ -155,7 +161,7 @@ def _differences(saved: Any, again: Any, pointer: str) -> Iterator[str]:
     """Yield where two JSON values differ, leaving out what may."""
     if isinstance(saved, dict) and isinstance(again, dict):
         for key in sorted(saved.keys() | again.keys()):
-            if key in VOLATILE and pointer in {"", "/market", "/usage"} or (key == "seconds"):
+            if key == "seconds" or (key in VOLATILE and pointer in {"", "/market"}):
                 continue
             if key not in saved or key not in again:
                 yield f"{pointer}/{key}: only in the {'saved record' if key in saved else 'replay'}"

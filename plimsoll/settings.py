@@ -22,7 +22,9 @@ KNOWN = {
 
 
 def from_file(folder: Path) -> dict[str, Any]:
-    """Read ``plimsoll.toml`` in ``folder``: defaults for the options of ``ask``, by name with underscores. An absent file is empty.
+    """Read ``plimsoll.toml`` in ``folder``: defaults for the options of ``ask``, by name with underscores.
+
+    An absent file is empty.
 
     Raises
     ------

@@ -1,10 +1,11 @@
-"""What every test gets: a home of its own, a clean environment, no network but loopback; and the recorded market where there is one."""
+"""What every test gets: a home of its own, a clean environment, no network but loopback; the recorded market."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(
+    0, str(ROOT)
+)  # pytest puts tests/ first, where the folder tests/tools would stand for the package tools
 _SCRUBBED = ("OPENAI", "LANGSMITH", "LANGCHAIN", "LANGGRAPH", "PLIMSOLL")
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 _RECORDED = os.environ.get("PLIMSOLL_MARKET")  # read before the variables are removed

@@ -1,7 +1,7 @@
 """A market API on loopback, in the shape of DefiLlama's, that fails on demand.
 
-Every path answers from ``documents``; ``faults`` says what happens instead, for each path a list that is used up one request at a time
-(its last entry stays when ``forever``). ``requests`` holds the paths that were asked for, in order.
+Every path answers from ``documents``, unless ``faults`` has something else for its next request. ``requests`` holds the
+paths that were asked for, in order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Fault = Callable[["Handler", bytes], None]
 
 @dataclass
 class Feed:
-    """A server's documents, faults and record of requests; ``stop`` ends the faults that wait."""
+    """A server's documents, faults by path and record of requests; ``stop`` ends the faults that wait."""
 
     documents: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, deque[Fault]] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 PlimsollError
  ├── UsageError                 2  a request that cannot be carried out as put
- │    ├── MandateError             the question or its limits: no asset, a negative amount, limits that contradict each other
- │    └── SourceError              an unknown source, or a folder or address that is none
+ │    ├── MandateError             the question or its limits: no asset, a negative amount, limits that contradict each
+ other │    └── SourceError              an unknown source, or a folder or address that is none
  ├── MarketError                4  the market data
  │    ├── SnapshotMissing          no snapshot for the date; the message names those that exist
  │    ├── CorruptMarket            a file or an answer that is not what it should be
@@ -12,8 +12,8 @@ PlimsollError
  ├── ModelError                 5  the model in the seat failed (fatal only with --require-model)
  └── VerificationError          6  a saved recommendation that is not what it says it is
 
-As many types as there are different reactions. Each message says what is wrong and what to do about it. Data that do not exist
-are not an error: they are records with a reason (see ``tools.records``).
+As many types as there are different reactions. Each message says what is wrong and what to do about it. Data that do
+not exist are not an error: they are records with a reason (see ``tools.records``).
 """
 
 

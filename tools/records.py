@@ -1,9 +1,11 @@
 """The frozen records that pass between the stages, and the one that leaves: ``Recommendation``.
 
-question → Mandate → Market → Universe → Candidates → Metrics → Risk (gates) → Scores → Choice (an id) → Rationale → Recommendation
+question → Mandate → Market → Universe → Candidates → Metrics → Risk (gates) → Scores → Choice (an id) → Rationale →
+Recommendation
 
-Fractions everywhere, UTC everywhere. A number is finite or it is None with a reason beside it: NaN and infinity are refused on the way in and
-cannot be written on the way out. Unknown keys are refused. ``docs/contract.md`` describes every field for other programs.
+Fractions everywhere, UTC everywhere. A number is finite or it is None with a reason beside it: NaN and infinity are
+refused on the way in and cannot be written on the way out. Unknown keys are refused. ``docs/contract.md`` describes
+every field for other programs.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ Trend = Literal["down", "not_down", "unknown"]
 Unit = Literal["percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name"]
 
 METRIC_KEYS = (
-    "annual_return", "annual_volatility", "sharpe", "sortino", "max_drawdown", "var_95", "cvar_95", "calmar", "alpha", "beta",
-    "skewness", "kurtosis", "omega", "weighted_apy", "total_tvl_usd", "pool_count", "portfolio_apy",
+    "annual_return", "annual_volatility", "sharpe", "sortino", "max_drawdown", "var_95", "cvar_95", "calmar",
+    "alpha", "beta", "skewness", "kurtosis", "omega", "weighted_apy", "total_tvl_usd", "pool_count", "portfolio_apy",
 )  # fmt: skip
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -54,7 +56,8 @@ class Record(BaseModel):
 class Mandate(Record):
     """What the user wants, read from the question; the contract of ``plimsoll parse``.
 
-    ``amount`` is in the asset (dollars for USD). Rates, weights and losses are fractions. None means that the user did not say.
+    ``amount`` is in the asset (dollars for USD). Rates, weights and losses are fractions. None means that the user did
+    not say.
     """
 
     intent: Intent = "recommend"
@@ -82,7 +85,10 @@ class Mandate(Record):
 
 
 class Component(Record):
-    """One of the four parts of a protocol's safety score: 1 is best; ``evidence`` in words, with its source and its date."""
+    """One of the four parts of a protocol's safety score: 1 is best.
+
+    ``evidence`` in words, with its source and its date.
+    """
 
     score: Fraction
     weight: Fraction
@@ -101,7 +107,8 @@ class RiskFree(Record):
 class MarketSummary(Record):
     """What market the decision saw. ``pools_total`` = ``pools_eligible`` + the sum of ``excluded``.
 
-    ``excluded`` counts what the tokens and the quality of the data rule out; ``ruled_out`` counts, among the eligible, what the user's own limits do.
+    ``excluded`` counts what the tokens and the quality of the data rule out; ``ruled_out`` counts, among the eligible,
+    what the user's own limits do.
     """
 
     source: str
@@ -125,7 +132,10 @@ class MarketSummary(Record):
 
 
 class CandidatePool(Record):
-    """One pool of a candidate. ``share_of_pool`` is the position over what can be withdrawn, None when no amount is known."""
+    """One pool of a candidate.
+
+    ``share_of_pool`` is the position over what can be withdrawn, None when no amount is known.
+    """
 
     pool_id: str
     project: str
@@ -164,7 +174,10 @@ class LargestShare(Record):
 
 
 class RiskReport(Record):
-    """What can be said of a candidate's risk. Loss figures come from carry alone (``basis``) and understate risk: see ``docs/method.md``."""
+    """What can be said of a candidate's risk. Loss figures come from carry alone (``basis``) and understate risk.
+
+    See ``docs/method.md``.
+    """
 
     basis: Literal["carry_only"]
     var_95: float
@@ -208,8 +221,8 @@ class Score(Record):
 class Candidate(Record):
     """A profile and a weight method applied to the market: pools with weights, figures, gates and score.
 
-    ``passed``: no gate vetoes it. ``revised``: built again after risk sent pools back. ``count_raised``: more pools than the profile's own count,
-    because the caps need them.
+    ``passed``: no gate vetoes it. ``revised``: built again after risk sent pools back. ``count_raised``: more pools
+    than the profile's own count, because the caps need them.
     """
 
     id: str
@@ -248,7 +261,10 @@ class ChosenPool(Record):
 
 
 class Expected(Record):
-    """Income over the horizon in the asset at the APYs of the date; the range is what the window saw (see ``docs/method.md``)."""
+    """Income over the horizon in the asset at the APYs of the date.
+
+    The range is what the window saw (see ``docs/method.md``).
+    """
 
     income: float | None
     income_low: float | None
@@ -260,7 +276,10 @@ class Expected(Record):
 
 
 class Choice(Record):
-    """The decision: one candidate that passed every gate; ``amount`` is the money in the asset (dollars for USD), None when unknown."""
+    """The decision: one candidate that passed every gate.
+
+    ``amount`` is the money in the asset (dollars for USD), None when unknown.
+    """
 
     candidate_id: str
     method: WeightMethod
@@ -270,7 +289,10 @@ class Choice(Record):
 
 
 class Alternative(Record):
-    """What doing nothing earns over the same horizon. ``difference_bps`` = (choice − this) · 10,000; None without a choice."""
+    """What doing nothing earns over the same horizon. ``difference_bps`` = (choice − this) · 10,000.
+
+    None without a choice.
+    """
 
     name: str
     apy: float
@@ -286,7 +308,10 @@ class Alternatives(Record):
 
 
 class Derived(Record):
-    """A figure that the text shows and that is computed from others; ``formula`` is over a, b, c … = ``inputs`` in order."""
+    """A figure that the text shows and that is computed from others.
+
+    ``formula`` is over a, b, c … = ``inputs`` in order.
+    """
 
     value: float | str
     formula: str
@@ -354,7 +379,10 @@ class Usage(Record):
 
 
 class Conflict(Record):
-    """A limit that kept every candidate from being chosen; ``vetoed`` candidates failed it, ``nearest`` is the value closest to it."""
+    """A limit that kept every candidate from being chosen.
+
+    ``vetoed`` candidates failed it, ``nearest`` is the value closest to it.
+    """
 
     rule: str
     limit: float | str | None

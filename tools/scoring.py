@@ -1,9 +1,11 @@
-"""The weighted score: 70 % APY, 15 % Sharpe, 10 % alpha, 5 % beta near 1, −10 % volatility, each normalised across the candidates of one mandate.
+"""The weighted score: 70 % APY, 15 % Sharpe, 10 % alpha, 5 % beta near 1, −10 % volatility.
 
-The published formula adds figures of different units, so the largest unit decides alone. Each part is therefore replaced by its rank among the
-candidates, scaled to [0, 1]: average ranks for ties, so that equal figures get equal parts. Ranks were preferred to a z-score because
-carry Sharpe ratios run from 8 to several hundred and the wildest candidate of a market has an APY of hundreds of percent: any normalisation by distance lets
-one candidate squeeze all others together. The price: adding a candidate can move the others' parts by one rank. See ``docs/method.md``.
+Each part is normalised across the candidates of one mandate before it is weighted. The published formula adds figures
+of different units, so the largest unit decides alone. Each part is therefore replaced by its rank among the candidates,
+scaled to [0, 1]: average ranks for ties, so that equal figures get equal parts. Ranks were preferred to a z-score
+because carry Sharpe ratios run from 8 to several hundred and the wildest candidate of a market has an APY of hundreds
+of percent: any normalisation by distance lets one candidate squeeze all others together. The price: adding a candidate
+can move the others' parts by one rank. See ``docs/method.md``.
 """
 
 from __future__ import annotations
@@ -16,12 +18,21 @@ from tools.strategies.profiles import Preset, ScoreWeights
 
 PARTS = ("apy", "sharpe", "alpha", "beta", "volatility")
 NORMALISATION = "rank"
-_RAW_KEYS = {"apy": "portfolio_apy", "sharpe": "sharpe", "alpha": "alpha", "beta": "beta", "volatility": "annual_volatility"}
+_RAW_KEYS = {
+    "apy": "portfolio_apy",
+    "sharpe": "sharpe",
+    "alpha": "alpha",
+    "beta": "beta",
+    "volatility": "annual_volatility",
+}
 _WORST = {"apy": 0.0, "sharpe": 0.0, "alpha": 0.0, "beta": 0.0, "volatility": 1.0}
 
 
 def normalised_ranks(values: Sequence[float | None]) -> list[float | None]:
-    """Scale ranks to [0, 1], largest 1, ties (to 1e-12) sharing their average; a single value, or all equal, gives 0.5. None stays None."""
+    """Scale ranks to [0, 1], largest 1, ties (to 1e-12) sharing their average.
+
+    A single value, or all equal, gives 0.5. None stays None.
+    """
     known = sorted((value, index) for index, value in enumerate(values) if value is not None)
     ranks: list[float | None] = [None] * len(values)
     n = len(known)
@@ -36,14 +47,16 @@ def normalised_ranks(values: Sequence[float | None]) -> list[float | None]:
     return ranks
 
 
-def score_candidates(metrics: Sequence[Mapping[str, float | None]], weights: ScoreWeights, preset: Preset) -> list[Score]:
+def score_candidates(
+    metrics: Sequence[Mapping[str, float | None]], weights: ScoreWeights, preset: Preset
+) -> list[Score]:
     """Score all candidates of a mandate against each other.
 
     Parameters
     ----------
     metrics
-        One mapping per candidate, with the keys of the contract; None where a figure is undefined: it takes the worst value of its part
-        (0; for volatility 1) and is named in ``missing``.
+        One mapping per candidate, with the keys of the contract; None where a figure is undefined: it takes the worst
+        value of its part (0; for volatility 1) and is named in ``missing``.
 
     Returns
     -------

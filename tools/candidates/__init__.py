@@ -1,4 +1,7 @@
-"""From eligible pools to candidates: pools and weights per profile and method, their figures, their risk, the gates they pass or fail."""
+"""From eligible pools to candidates.
+
+Pools and weights per profile and method, their figures, their risk, the gates they pass or fail.
+"""
 
 from tools.candidates.construct import CandidateSet, Draft, build_candidates
 from tools.candidates.gates import Assessed, assess_candidates, conflicts, vetoes

@@ -63,12 +63,14 @@ def build_candidates(
     amount_usd
         The money in dollars; None leaves positions uncapped by size, which the gate then reports as untested.
     vetoed
-        Per profile, the pools that the risk agent sent back with the rule they broke: these profiles are built again without them.
+        Per profile, the pools that the risk agent sent back with the rule they broke: these profiles are built again
+        without them.
 
     Notes
     -----
-    Where the best-ranked pools cannot hold the money within the caps, the next in rank are added one by one up to the maximum; a profile
-    for which that does not help is emptied by the cap that failed. All candidates share one window: the last min(365, shortest chosen pool) days.
+    Where the best-ranked pools cannot hold the money within the caps, the next in rank are added one by one up to the
+    maximum; a profile for which that does not help is emptied by the cap that failed. All candidates share one window:
+    the last min(365, shortest chosen pool) days.
     """
     vetoed = vetoed or {}
     chosen: dict[ProfileId, tuple[list[Pool], Selection]] = {}
@@ -85,7 +87,14 @@ def build_candidates(
             chosen[profile_id] = pools, selection
     days = min([WINDOW_DAYS, *(pool.history.apy.size for pools, _ in chosen.values() for pool in pools)])
     drafts = [
-        Draft(profile_id, method, tuple(pools), _weights(pools, method, limits, amount_usd, days), profile_id in vetoed, len(pools) > profiles[profile_id].pools)
+        Draft(
+            profile_id,
+            method,
+            tuple(pools),
+            _weights(pools, method, limits, amount_usd, days),
+            profile_id in vetoed,
+            len(pools) > profiles[profile_id].pools,
+        )
         for profile_id, (pools, _) in chosen.items()
         for method in METHODS
     ]
@@ -96,18 +105,20 @@ def _feasible(selection: Selection, limits: Limits, amount_usd: float | None) ->
     """Return the selected pools, with the next in rank added until the caps can hold the money; sorted by id."""
     pools = diversified(selection, limits)
     spare = [pool for pool in selection.ranked if pool not in pools]
-    started = len(pools)
     while True:
         failed = _broken_cap(pools, limits, amount_usd)
         if failed is None:
             return sorted(pools, key=lambda pool: pool.id)
         if not spare or len(pools) >= selection.maximum:
-            return Emptied(profile=selection.profile_id, rule=failed, pools_before=len(selection.ranked), pools_after=started)
+            return Emptied(profile=selection.profile_id, rule=failed, pools_before=len(selection.ranked), pools_after=0)
         pools.append(spare.pop(0))
 
 
 def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> str | None:
-    """Name the first cap, in the order of the list, with which the weights stop being feasible; None when all can be met."""
+    """Name the first cap, in the order of the list, with which the weights stop being feasible.
+
+    None when all can be met.
+    """
     flat = np.zeros((2, len(pools)))
     stages = (
         ("max_weight", limits.model_copy(update={"protocol_share": 1.0, "issuer_share": 1.0}), None),
@@ -123,15 +134,24 @@ def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None)
     return None
 
 
-def _solve(returns: FloatArray, method: WeightMethod, pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> FloatArray:
+def _solve(
+    returns: FloatArray, method: WeightMethod, pools: Sequence[Pool], limits: Limits, amount_usd: float | None
+) -> FloatArray:
     upper = _upper_bounds(pools, limits, amount_usd)
     smallest = min(SMALLEST_WEIGHT, 0.5 / len(pools), float(upper.min()))
     return optimize(
-        returns, method, max_weight=limits.max_weight, min_weight=smallest, max_weights=upper, group_caps=_group_caps(pools, limits)
+        returns,
+        method,
+        max_weight=limits.max_weight,
+        min_weight=smallest,
+        max_weights=upper,
+        group_caps=_group_caps(pools, limits),
     )
 
 
-def _weights(pools: Sequence[Pool], method: WeightMethod, limits: Limits, amount_usd: float | None, days: int) -> FloatArray:
+def _weights(
+    pools: Sequence[Pool], method: WeightMethod, limits: Limits, amount_usd: float | None, days: int
+) -> FloatArray:
     """Solve for the weights and round them to basis points where the caps allow it."""
     returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in pools])
     weights = _solve(returns, method, pools, limits, amount_usd)
@@ -149,12 +169,10 @@ def _upper_bounds(pools: Sequence[Pool], limits: Limits, amount_usd: float | Non
 
 
 def _group_caps(pools: Sequence[Pool], limits: Limits) -> list[tuple[FloatArray, float]]:
-    """Return (share of each pool that belongs to the group, cap) for every protocol and issuer that could break its cap."""
-    caps: list[tuple[FloatArray, float]] = []
-    if limits.protocol_share < 1.0:
-        for family in sorted({pool.family for pool in pools}):
-            caps.append((np.array([float(pool.family == family) for pool in pools]), limits.protocol_share))
-    if limits.issuer_share < 1.0:
-        for issuer in sorted({issuer for pool in pools for issuer in pool.issuer_shares}):
-            caps.append((np.array([pool.issuer_shares.get(issuer, 0.0) for pool in pools]), limits.issuer_share))
-    return caps
+    """Return (share of each pool that belongs to the group, cap) for every protocol and issuer that could break it."""
+    families = sorted({pool.family for pool in pools}) if limits.protocol_share < 1.0 else []
+    issuers = sorted({issuer for pool in pools for issuer in pool.issuer_shares}) if limits.issuer_share < 1.0 else []
+    return [
+        *((np.array([float(pool.family == family) for pool in pools]), limits.protocol_share) for family in families),
+        *((np.array([pool.issuer_shares.get(name, 0.0) for pool in pools]), limits.issuer_share) for name in issuers),
+    ]

@@ -1,4 +1,7 @@
-"""The limits that veto: each candidate against every limit, what the risk agent sends back, and which limits conflict when nothing passes."""
+"""The limits that veto.
+
+Each candidate against every limit, what the risk agent sends back, and which limits conflict when nothing passes.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,16 @@ class Assessed:
 
 
 def assess_candidates(
-    measured: Sequence[Measured], mandate: Mandate, profiles: Mapping[ProfileId, Profile], limits: Limits, amount_usd: float | None
+    measured: Sequence[Measured],
+    mandate: Mandate,
+    profiles: Mapping[ProfileId, Profile],
+    limits: Limits,
+    amount_usd: float | None,
 ) -> tuple[Assessed, ...]:
     """Report the risk of every candidate and hold it against every limit.
 
-    ``limits`` are those of the mandate's risk with the user's own in their place; ``amount_usd`` None leaves the position gate untested.
+    ``limits`` are those of the mandate's risk with the user's own in their place; ``amount_usd`` None leaves the
+    position gate untested.
     """
     assessed = []
     for candidate in measured:
@@ -55,7 +63,9 @@ def risk_report(candidate: Measured, amount_usd: float | None) -> RiskReport:
         chains[pool.row.chain] = chains.get(pool.row.chain, 0.0) + weight
         for issuer, share in pool.issuer_shares.items():
             issuers[issuer] = issuers.get(issuer, 0.0) + weight * share
-    split = [(pool, weight) for pool, weight in pools if pool.row.apy_base is not None or pool.row.apy_reward is not None]
+    split = [
+        (pool, weight) for pool, weight in pools if pool.row.apy_base is not None or pool.row.apy_reward is not None
+    ]
     counted = math.fsum(weight * pool.row.apy for pool, weight in split)
     rewards = math.fsum(weight * (pool.row.apy_reward or 0.0) for pool, weight in split)
     mean_risk = significant(math.fsum(weight * pool.protocol_risk for pool, weight in pools))
@@ -67,14 +77,18 @@ def risk_report(candidate: Measured, amount_usd: float | None) -> RiskReport:
         max_drawdown=_known(metrics["max_drawdown"]),
         protocol_risk_max=max(pool.protocol_risk for pool, _ in pools),
         protocol_risk_mean=mean_risk,
-        risk_adjusted_apy=significant(math.fsum(weight * pool.row.apy * (1.0 - pool.protocol_risk) for pool, weight in pools)),
+        risk_adjusted_apy=significant(
+            math.fsum(weight * pool.row.apy * (1.0 - pool.protocol_risk) for pool, weight in pools)
+        ),
         reward_share=significant(min(1.0, rewards / counted)) if counted > 0.0 and portfolio_apy > 0.0 else None,
         reward_share_known_weight=min(1.0, significant(math.fsum(weight for _, weight in split))),
         largest_weight=max(weight for _, weight in pools),
         largest_protocol=_largest(families),
         largest_issuer=_largest(issuers),
         largest_chain=_largest(chains),
-        largest_position_share=None if amount_usd is None else max(position_share(weight, amount_usd, pool.row.tvl_usd) for pool, weight in pools),
+        largest_position_share=None
+        if amount_usd is None
+        else max(position_share(weight, amount_usd, pool.row.tvl_usd) for pool, weight in pools),
         smallest_history_days=min(pool.history.days for pool, _ in pools),
         smallest_tvl_usd=min(pool.row.tvl_usd for pool, _ in pools),
     )
@@ -130,9 +144,21 @@ def _gates(
 def _profile_gate(profile_id: ProfileId, mandate: Mandate, profiles: Mapping[ProfileId, Profile]) -> Gate:
     """A named profile is used whatever the risk; otherwise the risk decides which may be chosen."""
     if mandate.profile is not None:
-        return Gate(rule="profile_risk", limit=mandate.profile, value=profile_id, passed=profile_id == mandate.profile, tested=True)
+        return Gate(
+            rule="profile_risk",
+            limit=mandate.profile,
+            value=profile_id,
+            passed=profile_id == mandate.profile,
+            tested=True,
+        )
     level = profiles[profile_id].level
-    return Gate(rule="profile_risk", limit=mandate.risk, value=level, passed=permitted(profiles[profile_id], mandate.risk), tested=True)
+    return Gate(
+        rule="profile_risk",
+        limit=mandate.risk,
+        value=level,
+        passed=permitted(profiles[profile_id], mandate.risk),
+        tested=True,
+    )
 
 
 def _reward_gate(report: RiskReport, limits: Limits) -> Gate:
@@ -143,20 +169,29 @@ def _reward_gate(report: RiskReport, limits: Limits) -> Gate:
 
 
 def _at_most(rule: str, value: float | None, limit: float) -> Gate:
-    return Gate(rule=rule, limit=limit, value=value, passed=value is None or value <= limit + _EPSILON, tested=value is not None)
+    return Gate(
+        rule=rule, limit=limit, value=value, passed=value is None or value <= limit + _EPSILON, tested=value is not None
+    )
 
 
 def _at_least(rule: str, value: float | None, limit: float) -> Gate:
-    return Gate(rule=rule, limit=limit, value=value, passed=value is None or value >= limit - _EPSILON, tested=value is not None)
+    return Gate(
+        rule=rule, limit=limit, value=value, passed=value is None or value >= limit - _EPSILON, tested=value is not None
+    )
 
 
 def vetoes(
-    assessed: Sequence[Assessed], pools: Sequence[Pool], mandate: Mandate, profiles: Mapping[ProfileId, Profile], limits: Limits
+    assessed: Sequence[Assessed],
+    pools: Sequence[Pool],
+    mandate: Mandate,
+    profiles: Mapping[ProfileId, Profile],
+    limits: Limits,
 ) -> dict[ProfileId, dict[str, str]]:
     """Say what to send back to be built again.
 
-    For each permitted profile all of whose candidates failed: every pool that breaks, by itself, a limit that they failed, with the rule.
-    Profiles for which no pool is to blame are not sent back: building them again would change nothing.
+    For each permitted profile all of whose candidates failed: every pool that breaks, by itself, a limit that they
+    failed, with the rule. Profiles for which no pool is to blame are not sent back: building them again would change
+    nothing.
     """
     sent_back: dict[ProfileId, dict[str, str]] = {}
     for profile_id in profiles:

@@ -23,8 +23,9 @@ STORED_DIGITS = 12
 class Measured:
     """A draft with its figures.
 
-    ``metrics`` has every key of the contract, None where undefined with the reason in ``missing``. ``apy_mean_30d``, ``apy_low`` and ``apy_high`` are the
-    last, lowest and highest 30-day average APY of these weights in the window, the range widened to hold the APY of the day. ``returns`` has shape (n_days,).
+    ``metrics`` has every key of the contract, None where undefined with the reason in ``missing``. ``apy_mean_30d``,
+    ``apy_low`` and ``apy_high`` are the last, lowest and highest 30-day average APY of these weights in the window, the
+    range widened to hold the APY of the day. ``returns`` has shape (n_days,).
     """
 
     draft: Draft
@@ -37,11 +38,13 @@ class Measured:
     returns: FloatArray
 
 
-def measure(candidates: CandidateSet, universe: Universe, as_of: dt.date, risk_free_rate: float) -> tuple[Measured, ...]:
+def measure(
+    candidates: CandidateSet, universe: Universe, as_of: dt.date, risk_free_rate: float
+) -> tuple[Measured, ...]:
     """Compute the thirteen return metrics and the aggregates of every candidate over the shared window.
 
-    Returns are carry only: daily returns made of the pools' annual rates, so they hold no price, no depeg and no exploit. Figures are kept to 12
-    significant digits, because the last bits of a sum depend on the machine.
+    Returns are carry only: daily returns made of the pools' annual rates, so they hold no price, no depeg and no
+    exploit. Figures are kept to 12 significant digits, because the last bits of a sum depend on the machine.
     """
     if not candidates.drafts:
         return ()
@@ -53,7 +56,9 @@ def measure(candidates: CandidateSet, universe: Universe, as_of: dt.date, risk_f
     reasons = missing_reasons(computed, returns, benchmark)
     window = Window(first=(as_of - dt.timedelta(days=days - 1)).isoformat(), last=as_of.isoformat(), days=days)
     return tuple(
-        _measured(draft, window, {key: float(values[i]) for key, values in computed.items()}, reasons[i], apy[i], returns[i])
+        _measured(
+            draft, window, {key: float(values[i]) for key, values in computed.items()}, reasons[i], apy[i], returns[i]
+        )
         for i, draft in enumerate(candidates.drafts)
     )
 
@@ -68,9 +73,16 @@ def _weighted(draft: Draft, days: int, *, returns: bool = False) -> FloatArray:
 
 
 def _measured(
-    draft: Draft, window: Window, computed: Mapping[str, float], reasons: Mapping[str, str], apy: FloatArray, returns: FloatArray
+    draft: Draft,
+    window: Window,
+    computed: Mapping[str, float],
+    reasons: Mapping[str, str],
+    apy: FloatArray,
+    returns: FloatArray,
 ) -> Measured:
-    values: dict[str, float | None] = {key: significant(value) if math.isfinite(value) else None for key, value in computed.items()}
+    values: dict[str, float | None] = {
+        key: significant(value) if math.isfinite(value) else None for key, value in computed.items()
+    }
     tvl = np.array([pool.row.tvl_usd for pool in draft.pools])
     rates = np.array([pool.row.apy for pool in draft.pools])
     portfolio_apy = significant(math.fsum(draft.weights * rates))

@@ -1,8 +1,9 @@
 """The ledger of figures: what a text may say, where each figure comes from, and the text with its slots filled.
 
-A template never holds a number. It calls the ledger with a JSON Pointer (RFC 6901) into the record; the ledger returns a mark, and when the whole text
-stands, ``bind`` replaces each mark by the figure and notes its place. Figures that follow from others are derived here, with their formula,
-so that a checker can compute them again. A comparison is written only if it is true.
+A template never holds a number. It calls the ledger with a JSON Pointer (RFC 6901) into the record; the ledger returns
+a mark, and when the whole text stands, ``bind`` replaces each mark by the figure and notes its place. Figures that
+follow from others are derived here, with their formula, so that a checker can compute them again. A comparison is
+written only if it is true.
 """
 
 from __future__ import annotations
@@ -77,12 +78,16 @@ class Ledger:
         return node
 
     def derive(self, name: str, formula: str, *inputs: str) -> str:
-        """Compute ``formula`` over a, b, c … = ``inputs`` in order, store it under ``/derived/name`` and return that pointer.
+        """Compute ``formula`` over a, b, c … = ``inputs`` in order and return the pointer to its value.
 
-        Arithmetic and len, sum, min, max, abs, date, pluck, unique and count are known. The same name must always mean the same formula and inputs.
+        It is stored under ``/derived/name``.
+        Arithmetic and len, sum, min, max, abs, date, pluck, unique and count are known. The same name must always mean
+        the same formula and inputs.
         """
         values = {chr(ord("a") + position): self.value(pointer) for position, pointer in enumerate(inputs)}
-        entry = Derived(value=_evaluate(ast.parse(formula, mode="eval").body, values), formula=formula, inputs=list(inputs))
+        entry = Derived(
+            value=_evaluate(ast.parse(formula, mode="eval").body, values), formula=formula, inputs=list(inputs)
+        )
         if self.derived.setdefault(name, entry) != entry:
             raise ValueError(f"derived figure {name!r} is already something else")
         return f"/derived/{name}/value"
@@ -122,7 +127,11 @@ class Ledger:
             position = match.end()
             if match[1] is not None:
                 slot = self._slots[int(match[1])]
-                figures.append(Figure(text=slot.text, start=length, end=length + len(slot.text), pointer=slot.pointer, unit=slot.unit))
+                figures.append(
+                    Figure(
+                        text=slot.text, start=length, end=length + len(slot.text), pointer=slot.pointer, unit=slot.unit
+                    )
+                )
                 out.append(slot.text)
                 length += len(slot.text)
             elif match[2] is not None:

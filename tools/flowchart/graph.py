@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Plain = Mapping[str, Any]
 
-LANES = ("Question", "Data agent", "Quant agent", "Risk agent", "Decision agent", "Strategy")
+LANES = ("Question", "Data agent", "Quant agent", "Risk agent", "Decision agent", "Result")
 LANE_OF_KIND = {
     "mandate": 0,
     "market": 1,
@@ -26,6 +26,7 @@ LANE_OF_KIND = {
     "untested": 3,
     "choice": 4,
     "outcome": 4,
+    "stopped": 5,
     "pool": 5,
 }
 OUTCOMES = {
@@ -139,7 +140,7 @@ def _mandate_label(record: Plain) -> list[str]:
     mandate = record["mandate"]
     profile = f"{wording.profile_name(mandate['profile'])} by name" if mandate["profile"] else ""
     horizon = f"horizon {mandate['horizon_days']} days" if mandate["horizon_days"] else ""
-    quote = f"“{safe_label(record['question'], limit=200)}”"
+    quote = f"“{wording.sentence(record['question'], limit=200)}”"
     return [_request(mandate), quote, profile, horizon, *_limits(mandate)]
 
 
@@ -246,8 +247,9 @@ def _add_quant(draft: _Draft, record: Plain, parent: str) -> tuple[dict[str, str
     for i, emptied in sorted(
         enumerate(record["emptied"]), key=lambda item: (*_profile_rank(item[1]["profile"]), item[0])
     ):
-        counts = f"{emptied['pools_before']} → {emptied['pools_after']} pools"
-        label = [wording.profile_name(emptied["profile"]), f"emptied by {wording.phrase(emptied['rule'])}", counts]
+        before, after = emptied["pools_before"], emptied["pools_after"]
+        counts = f"{before} → {after} pools" if before != after else f"{after} pools"
+        label = [wording.profile_name(emptied["profile"]), f"emptied: {wording.phrase(emptied['rule'])}", counts]
         ends.append(draft.node("emptied", label, "failed", [f"/emptied/{i}"]))
         draft.edge(parent, ends[-1])
     return profiles, ends
@@ -310,8 +312,9 @@ def _failures(candidates: Sequence[Plain]) -> list[str]:
 
 
 def _failure(rule: str, gates: Sequence[Plain]) -> str:
-    if rule == "profile_risk" and gates[0]["limit"] not in _RISK_LEVELS:
-        return "✗ not the profile asked for"
+    if rule == "profile_risk":
+        level, limit = gates[0]["value"], gates[0]["limit"]
+        return f"✗ {level}-risk profile, limit {limit}" if limit in _RISK_LEVELS else "✗ not the profile asked for"
     values = sorted(gate["value"] for gate in gates if gate["value"] is not None) or [None]
     (low, limit), (high, _) = (wording.breach(rule, value, gates[0]["limit"]) for value in (values[0], values[-1]))
     return f"✗ {wording.phrase(rule)} {low if low == high else f'{low} to {high}'}, limit {limit}"
@@ -406,16 +409,20 @@ def _pool_label(chosen: Plain, pool: Plain, asset: str, brief: bool) -> list[str
 
 
 def _add_outcome(draft: _Draft, record: Plain, parents: Sequence[str]) -> None:
-    """Add the end of a run without a choice: which outcome, the limits in conflict, the reason."""
+    """Add the end of a run without a choice: which outcome, the limits in conflict, the reason.
+
+    The decision agent finds that nothing is feasible; the other outcomes end the run before it.
+    """
     conflicts = [_conflict(conflict) for conflict in record["conflicts"]]
     label = [
         OUTCOMES[record["outcome"]],
         *conflicts,
-        safe_label(record["reason"], limit=320) if record["reason"] else "",
+        wording.sentence(record["reason"], limit=320),
     ]
     verdict = "untested" if record["outcome"] == "not_enough_data" else "failed"
+    kind = "outcome" if record["outcome"] == "no_feasible_strategy" else "stopped"
     node = draft.node(
-        "outcome", label, verdict, ["/outcome", "/reason", *(f"/conflicts/{i}" for i in range(len(conflicts)))]
+        kind, label, verdict, ["/outcome", "/reason", *(f"/conflicts/{i}" for i in range(len(conflicts)))]
     )
     for parent in parents:
         draft.edge(parent, node)

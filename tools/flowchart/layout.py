@@ -34,7 +34,7 @@ TITLE_SIZE, TEXT_SIZE, LABEL_SIZE = 16.0, 14.0, 13.0
 LEADING = 1.3
 ENTRY_GAP = 4.0  # between two entries of a label
 PORT_STEP = 15.0
-MOST_LINES = {"mandate": 6, "outcome": 9}
+MOST_LINES = {"mandate": 6, "outcome": 9, "stopped": 9}
 
 _MARKED = ("✓ ", "✗ ", "? ")
 _QUANT = LANES.index("Quant agent")
@@ -87,12 +87,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A lane: its name, its place, and whether the run got there."""
+    """A lane: its name, its place, and why it is empty where it is."""
 
     name: str
     x: float
     width: float
-    reached: bool
+    empty: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +179,15 @@ def _bands(graph: nx.DiGraph[str], lanes: Lanes) -> list[Band]:
     bands: list[Band] = []
     x = MARGIN
     for i, (name, inner) in enumerate(zip(LANES, LANE_WIDTHS, strict=True)):
-        bands.append(Band(name, x, inner + 2 * LANE_INSET, bool(lanes[i])))
+        bands.append(Band(name, x, inner + 2 * LANE_INSET, "" if lanes[i] else _why_empty(graph, name)))
         x += bands[-1].width + max([GAP, *_label_widths(graph, i)])
     return bands
+
+
+def _why_empty(graph: nx.DiGraph[str], lane: str) -> str:
+    """Say why a lane has no node: the run ended before it, or came to it with nothing in hand."""
+    in_hand = {"Risk agent": "no candidates", "Result": "no strategy"}
+    return in_hand.get(lane, "not reached") if graph.graph["outcome"] == "no_feasible_strategy" else "not reached"
 
 
 def _label_widths(graph: nx.DiGraph[str], lane: int) -> list[float]:

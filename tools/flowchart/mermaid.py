@@ -60,7 +60,7 @@ def _entity(c: str) -> str:
     """Return a character as Mermaid may read it; what does not print (controls, bidi marks) is replaced."""
     if (c.isascii() and c.isalnum()) or c in _PLAIN:
         return c
-    return c
+    return f"#{ord(c)};" if c.isprintable() else REPLACEMENT
 
 
 def _look(verdict: str) -> str:

@@ -7,7 +7,6 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from tools.flowchart import typeface
-from tools.flowchart.graph import LANES
 from tools.flowchart.layout import (
     FOOTER,
     HEADER,
@@ -123,10 +122,10 @@ def _title(graph: nx.DiGraph[str]) -> str:
 def _description(graph: nx.DiGraph[str], drawing: Drawing) -> str:
     """Return the run in words, lane by lane, for those who cannot see the picture."""
     sentences = []
-    for lane, name in enumerate(LANES):
+    for lane, band in enumerate(drawing.bands):
         nodes = [box.node for box in drawing.boxes if lane_of(graph, box.node) == lane]
         titles = (f"{graph.nodes[node]['label'][0]} ({graph.nodes[node]['verdict']})" for node in nodes)
-        sentences.append(f"{name}: {', '.join(titles) if nodes else 'not reached'}.")
+        sentences.append(f"{band.name}: {', '.join(titles) or band.empty}.")
     return " ".join(
         [f"As of {graph.graph['as_of']}.", *(["Synthetic market."] if graph.graph["synthetic"] else []), *sentences]
     )
@@ -134,13 +133,13 @@ def _description(graph: nx.DiGraph[str], drawing: Drawing) -> str:
 
 def _band(band: Band, drawing: Drawing) -> str:
     height = drawing.height - HEADER - FOOTER
-    colour = INK if band.reached else FAINT
+    colour = FAINT if band.empty else INK
     parts = [
         _rect(band.x, HEADER, band.width, height, 12, f'fill="{BAND}"'),
         _text(band.name, band.x + LANE_INSET + 2, HEADER + 29, 15, colour, bold=True),
     ]
-    if not band.reached:
-        parts.append(_text("not reached", band.x + LANE_INSET + 2, HEADER + LANE_HEAD + 14, 14, SOFT))
+    if band.empty:
+        parts.append(_text(band.empty, band.x + LANE_INSET + 2, HEADER + LANE_HEAD + 14, 14, SOFT))
     return "\n".join(parts)
 
 

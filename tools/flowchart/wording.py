@@ -37,11 +37,20 @@ _RULES = {
     "cvar_95": "daily CVaR",
     "max_drawdown": "drawdown",
     "eligible_pools": "too few eligible pools",
+    "chains_include": "another chain",
+    "chains_exclude": "chain left out",
+    "protocols_include": "another protocol",
+    "protocols_exclude": "protocol left out",
+    "tokens_include": "another token",
+    "tokens_exclude": "token left out",
+    "min_tvl_usd": "TVL of a pool",
+    "allow_il": "impermanent loss",
     "not_trending_down": "APY trending down",
 }
 _ASSET_UNITS: dict[str, Unit] = {"USD": "usd", "ETH": "eth", "BTC": "btc"}
 _PLACES = {"USD": 2, "ETH": 4, "BTC": 6}
 _MOST_PLACES = 6
+_WHOLE_DOLLARS = 1000.0  # from here on without cents
 
 
 def percent(fraction: float, places: int = 2, *, trim: bool = False) -> str:
@@ -68,6 +77,8 @@ def amounts(low: float, high: float, asset: str) -> str:
 
 
 def _bare_amount(value: float, asset: str) -> str:
+    if asset == "USD" and abs(value) >= _WHOLE_DOLLARS:
+        return show(value, "usd")
     places = max(_PLACES[asset], 1 - Decimal(repr(value)).adjusted() if value else 0)
     return show(value, _ASSET_UNITS[asset], places).removesuffix(".00")
 
@@ -91,6 +102,15 @@ def phrase(identifier: str) -> str:
     """Write an identifier in words, safe to show: ``short_history`` is ``short history``."""
     words = _RULES.get(identifier) or " ".join(_SPELLING.get(word, word) for word in identifier.split("_"))
     return safe_label(words, limit=60)
+
+
+def sentence(text: str, limit: int) -> str:
+    """Keep what prints of a text that is nobody's name (the question, a reason): its ``$`` and ``>`` mean something.
+
+    Not safe to show by itself: the writers escape it, as they escape everything.
+    """
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return plain[: limit - 1] + "…" if len(plain) > limit else plain
 
 
 def profile_name(profile: str) -> str:

@@ -28,8 +28,9 @@ def read_market(
 ) -> Market:
     """Read what a decision about ``asset`` needs, as known at the end of ``as_of`` (None: the source's own day).
 
-    ``screen`` returns the reason of each row that needs no history. Raises a ``MarketError`` when there is no snapshot, no pool, or when
-    more than a fifth of the histories could not be fetched; a pool whose history alone failed is excluded as ``history_failed``.
+    ``screen`` returns the reason of each row that needs no history. Raises a ``MarketError`` when there is no snapshot,
+    no pool, or when more than a fifth of the histories could not be fetched; a pool whose history alone failed is
+    excluded as ``history_failed``.
     """
     day = source.day(as_of)
     parsed = parse_rows(source.pools(day))
@@ -40,7 +41,9 @@ def read_market(
     charts = source.charts(wanted, day, progress)
     failed = [pool_id for pool_id in wanted if pool_id not in charts]
     if len(failed) > MAX_FAILED_SHARE * len(wanted):
-        raise MarketUnavailable(f"{source.label}: {len(failed)} of {len(wanted)} histories could not be fetched; try again later")
+        raise MarketUnavailable(
+            f"{source.label}: {len(failed)} of {len(wanted)} histories could not be fetched; try again later"
+        )
     histories: dict[str, History] = {}
     for pool_id in wanted:
         chart = charts.get(pool_id)

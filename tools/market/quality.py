@@ -1,19 +1,23 @@
 """The checks on every row and every history: what cannot be used carries a reason, and nothing is repaired silently.
 
-Rows of ``/pools`` (``parse_rows``): a row needs its names and numbers in the right types (``malformed``), finite (``not_finite``) and within bounds
-(``out_of_bounds``: APY in [0, 1000 %], TVL in [0, 10^12] dollars); an id that stands twice is not trusted either time (``duplicate_id``).
+Rows of ``/pools`` (``parse_rows``): a row needs its names and numbers in the right types (``malformed``), finite
+(``not_finite``) and within bounds (``out_of_bounds``: APY in [0, 1000 %], TVL in [0, 10^12] dollars); an id that stands
+twice is not trusted either time (``duplicate_id``).
 
 Histories (``check_history``), over the last 365 days:
 
-* A day's APY is *missing* when there is no row, when it is not finite or outside [0, 1000 %], or when it is a *spike*: at least 10 times the median of the
-  (up to 30) valid raw values before it and at least 20 percentage points above that median; fewer than 7 values before it decide nothing.
-  Valid means finite and within bounds; the median is over raw values, so that a true change of level stops counting as a spike by itself.
-* At most 3 missing days in a row take the last value before them, and are counted. More exclude the pool: ``spike`` when spikes are part of the hole, else ``gap``;
-  at the end of the series, ``stale``.
-* ``unit_shift``: from some day on the APY is about 100, 10^6, 10^12 or 10^18 times what it was, or that fraction (medians of 7 days on each side, in a series
-  that is steady on each side: a pool whose yield jumps by itself shows no unit).
+* A day's APY is *missing* when there is no row, when it is not finite or outside [0, 1000 %], or when it is a *spike*:
+  at least 10 times the median of the (up to 30) valid raw values before it and at least 20 percentage points above that
+  median; fewer than 7 values before it decide nothing. Valid means finite and within bounds; the median is over raw
+  values, so that a true change of level stops counting as a spike by itself.
+* At most 3 missing days in a row take the last value before them, and are counted. More exclude the pool: ``spike``
+  when spikes are part of the hole, else ``gap``; at the end of the series, ``stale``.
+* ``unit_shift``: from some day on the APY is about 100, 10^6, 10^12 or 10^18 times what it was, or that fraction
+  (medians of 7 days on each side, in a series that is steady on each side: a pool whose yield jumps by itself shows no
+  unit).
 * ``short_history``: fewer than 60 days on record. ``zero_yield``: 0 on each of the last 30 days.
-* ``spike`` also when the snapshot's own APY is at least 3 times its 30-day mean and a percentage point above it: a rate of one good day is not what the user will earn.
+* ``spike`` also when the snapshot's own APY is at least 3 times its 30-day mean and a percentage point above it: a rate
+  of one good day is not what the user will earn.
 
 The numbers follow faults that DefiLlama's feed has had (yield-server issues 1941, 2067, 2805, 2899).
 """
@@ -48,7 +52,10 @@ _NON_FINITE = {"NaN", "Infinity", "-Infinity"}
 
 @dataclass(frozen=True)
 class ParsedRows:
-    """The rows that passed, and the reason of each that did not, by pool id; ``labels`` names every row that has names."""
+    """The rows that passed, and the reason of each that did not, by pool id.
+
+    ``labels`` names every row that has names.
+    """
 
     total: int
     rows: Mapping[str, Row]
@@ -117,7 +124,7 @@ def _row(pool_id: str, label: Label, raw: RawRow) -> Row | str:
 
 
 def check_history(row: Row, chart: Sequence[RawRow], as_of: dt.date) -> History | str:
-    """Make a gapless daily history that ends on ``as_of``, or return the reason why the pool has none (see the module's text).
+    """Make a gapless daily history that ends on ``as_of``, or return the reason why the pool has none.
 
     Rows after ``as_of`` are dropped; where a day has several rows, the last one counts.
     """
@@ -153,7 +160,10 @@ def check_history(row: Row, chart: Sequence[RawRow], as_of: dt.date) -> History 
 
 
 def _daily(chart: Sequence[RawRow], as_of: dt.date) -> tuple[FloatArray, FloatArray, dt.date | None]:
-    """Put the rows on a calendar from the first day to ``as_of``, at most the window and what its spike test looks back on; NaN where missing."""
+    """Put the rows on a calendar from the first day to ``as_of``.
+
+    At most the window and what its spike test looks back on; NaN where missing.
+    """
     by_day: dict[str, RawRow] = {}
     last = as_of.isoformat()
     for raw in chart:

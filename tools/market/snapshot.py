@@ -14,10 +14,11 @@ Progress = Callable[[int, int], None]  # (done, of)
 
 
 class Source(Protocol):
-    """Where market data come from. Answers are in the shape of DefiLlama's API, cut at ``as_of`` (the end of that UTC day).
+    """Where market data come from, in the shape of DefiLlama's API.
 
-    Absence is an answer: ``None`` or a missing key means that the thing does not exist at the source. A failure raises a
-    ``MarketError``; a source never answers with something else than what was asked for.
+    Answers are cut at ``as_of``, the end of that UTC day. Absence is an answer: ``None`` or a missing key means that
+    the thing does not exist at the source. A failure raises a ``MarketError``; a source never answers with something
+    else than what was asked for.
     """
 
     label: str
@@ -29,22 +30,31 @@ class Source(Protocol):
     def pools(self, as_of: dt.date) -> list[RawRow]:
         """Return the rows of ``/pools``, as they came."""
 
-    def charts(self, pool_ids: Sequence[str], as_of: dt.date, progress: Progress | None = None) -> dict[str, list[RawRow] | None]:
+    def charts(
+        self, pool_ids: Sequence[str], as_of: dt.date, progress: Progress | None = None
+    ) -> dict[str, list[RawRow] | None]:
         """Return the rows of ``/chart/{pool}`` for each id; None where the source has no chart of that pool.
 
-        An id that is left out failed: it could not be fetched, though the others could. Too many failures raise a ``MarketError``.
+        An id that is left out failed: it could not be fetched, though the others could. Too many failures raise a
+        ``MarketError``.
         """
 
     def hacks(self, as_of: dt.date) -> list[RawRow]:
         """Return the exploits known at ``as_of``; an empty list where the source does not publish any."""
 
     def table(self, kind: str, name: str, as_of: dt.date) -> list[dict[str, str]] | None:
-        """Return a table of ``prices/`` or ``rates/`` up to ``as_of`` as rows of strings; None where the source lacks it."""
+        """Return a table of ``prices/`` or ``rates/`` up to ``as_of`` as rows of strings.
+
+        None where the source lacks it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pool of a snapshot, checked. Rates are fractions per year; ``apy_base`` and ``apy_reward`` are None when not split."""
+    """One pool of a snapshot, checked. Rates are fractions per year.
+
+    ``apy_base`` and ``apy_reward`` are None when not split.
+    """
 
     pool_id: str
     project: str
@@ -58,7 +68,10 @@ class Row:
 
 
 class Label(NamedTuple):
-    """What a pool is called, as the market has it: never to be shown or sent to a model without ``units.safe_label``."""
+    """What a pool is called, as the market has it.
+
+    Never to be shown or sent to a model without ``units.safe_label``.
+    """
 
     project: str
     chain: str
@@ -67,9 +80,10 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A pool's daily history without gaps, oldest first, at most the last 365 days, ending on ``last`` (the day of the decision).
+    """A pool's daily history without gaps, oldest first: at most the 365 days that end on ``last``, the decision's day.
 
-    ``apy`` and ``tvl_usd`` have shape (n_days,), finite. ``first`` is the first day on record, which may lie further back than the arrays.
+    ``apy`` and ``tvl_usd`` have shape (n_days,), finite. ``first`` is the first day on record, which may lie further
+    back than the arrays.
     """
 
     pool_id: str
@@ -91,8 +105,8 @@ class History:
 class Market:
     """Everything that was read for one decision.
 
-    ``rows`` are the screened pools, ``histories`` the usable ones among them; ``excluded`` says why each other pool is neither, by pool id.
-    ``sha256`` is over all raw rows read.
+    ``rows`` are the screened pools, ``histories`` the usable ones among them; ``excluded`` says why each other pool is
+    neither, by pool id. ``sha256`` is over all raw rows read.
     """
 
     source: str

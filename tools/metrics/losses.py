@@ -27,7 +27,7 @@ def tail_size(days: int, confidence: float) -> float:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     size = (1.0 - confidence) * days
     nearest = float(round(size))
-    return size if abs(size - nearest) < 1e-9 else size
+    return nearest if nearest >= 1.0 and abs(size - nearest) < 1e-9 else size
 
 
 def worst_returns(scratch: FloatArray, count: int) -> FloatArray:
@@ -87,4 +87,4 @@ def _advance(factors: FloatArray, below_peak: FloatArray) -> FloatArray:
         np.multiply(today, below_peak, out=today)
         np.minimum(today, 1.0, out=today)
         below_peak = today
-    return below_peak.copy()
+    return below_peak

@@ -16,7 +16,7 @@ GroupCap = tuple[npt.ArrayLike, float]
 TOLERANCE = 1e-12
 
 
-class Infeasible(ValueError):  # noqa: N818 - an outcome, like "no feasible strategy"
+class Infeasible(ValueError):
     """No weights keep all limits. ``limits`` names those in conflict, a group cap as ``group_caps[i]``."""
 
     def __init__(self, message: str, limits: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from tools.units import FloatArray
 SOLVER_TOLERANCE = 1e-10
 
 
-class SolverFailed(RuntimeError):  # noqa: N818 - named like the other failures
+class SolverFailed(RuntimeError):
     """The solver gave up on a problem that has a solution, or its answer breaks the limits."""
 
 

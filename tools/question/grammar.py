@@ -3,7 +3,7 @@
     word        this word                      {name}      a phrase list of that name, or a lexeme of that kind
     stem*       a word that starts so          {name=x}    the same, remembered under x
     (a | b c)   one of these                   [a b]       perhaps
-    ~3          up to three words in between, no number and no stop
+    ~3          up to three words in between, but no number, comma or stop
 
 A phrase matches lexemes, not characters; the longest match at the leftmost place wins.
 """
@@ -20,6 +20,7 @@ from tools.question.lexeme import KINDS, NUMBERS, STOPS, Lexeme
 Captures = tuple[tuple[str, int], ...]
 State = tuple[int, Captures]
 
+_BARRIERS = NUMBERS | STOPS | {","}
 _PIECE = re.compile(r"\{[a-z_]+(?:=[a-z_]+)?\}|~\d|[()|\[\]]|[^\s()|\[\]]+")
 
 
@@ -74,7 +75,7 @@ class Stem(Node):
 
 @dataclass(frozen=True)
 class Gap(Node):
-    """Up to ``width`` lexemes that are neither numbers nor stops."""
+    """Up to ``width`` lexemes that are no number, comma or stop."""
 
     width: int
     first: frozenset[str] | None = None
@@ -82,7 +83,7 @@ class Gap(Node):
     def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
         yield at, captures
         for step in range(self.width):
-            if at + step >= len(line) or not line[at + step].keys.isdisjoint(NUMBERS | STOPS):
+            if at + step >= len(line) or not line[at + step].keys.isdisjoint(_BARRIERS):
                 return
             yield at + step + 1, captures
 
@@ -137,7 +138,9 @@ class Grammar:
             if name in self._open:
                 raise UsageError(f"phrases.toml: the list {name!r} contains itself")
             self._open.add(name)
-            self._compiled[name] = _choice([_Phrase(self, phrase).read() for phrase in self.lists[name]], optional=False)
+            self._compiled[name] = _choice(
+                [_Phrase(self, phrase).read() for phrase in self.lists[name]], optional=False
+            )
             self._open.discard(name)
         return self._compiled[name]
 

@@ -8,7 +8,22 @@ from typing import Any
 
 # What a lexeme can be besides a word. Numbers are exclusive; a name can be several things at once (Ethereum is a chain and a coin).
 KINDS = frozenset(
-    {"num", "usd", "pct", "share", "range", "days", "months", "unclear", "foreign", "coin", "token", "chain", "protocol", "profile"}
+    {
+        "num",
+        "usd",
+        "pct",
+        "share",
+        "range",
+        "days",
+        "months",
+        "unclear",
+        "foreign",
+        "coin",
+        "token",
+        "chain",
+        "protocol",
+        "profile",
+    }
 )
 NUMBERS = frozenset({"{num}", "{usd}", "{pct}", "{share}", "{range}", "{unclear}"})
 STOPS = frozenset({".", ";", "?", "!", "\n"})

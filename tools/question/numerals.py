@@ -15,7 +15,10 @@ _SMALL = {
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
     )
 } | {"couple": 2}
-_TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)} | {"fourty": 40}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+} | {"fourty": 40}
 _SCALES = (
     dict.fromkeys(("thousand", "thousands", "k", "grand", "thou"), 1_000)
     | dict.fromkeys(("lakh", "lakhs", "lac"), 100_000)
@@ -30,7 +33,9 @@ _SHARES = {
     "fifth": 1 / 5, "fifths": 1 / 5, "sixth": 1 / 6, "sixths": 1 / 6, "eighth": 1 / 8, "tenth": 1 / 10, "tenths": 1 / 10,
 }  # fmt: skip
 
-NUMBER_WORDS = frozenset({*_SMALL, *_TENS, *_GROUPS, *_SHARES, *(scale for scale in _SCALES if len(scale) > 2), "point", "minus"})
+NUMBER_WORDS = frozenset(
+    {*_SMALL, *_TENS, *_GROUPS, *_SHARES, *(scale for scale in _SCALES if len(scale) > 2), "point", "minus"}
+)
 
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _EUROPEAN = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?")
@@ -64,7 +69,11 @@ def _is_minus(tokens: Sequence[Token], at: int) -> bool:
     token = tokens[at]
     if token.word == "minus":
         return True
-    touches = at + 1 < len(tokens) and tokens[at + 1].start == token.end and (tokens[at + 1].is_digits or tokens[at + 1].text == "$")
+    touches = (
+        at + 1 < len(tokens)
+        and tokens[at + 1].start == token.end
+        and (tokens[at + 1].is_digits or tokens[at + 1].text == "$")
+    )
     free = at == 0 or tokens[at - 1].end < token.start or tokens[at - 1].text in "($:="
     return token.text == "-" and touches and free and not (at > 0 and tokens[at - 1].is_digits)
 
@@ -128,7 +137,11 @@ def _digits(tokens: Sequence[Token], at: int) -> Numeral:
         suffix = tokens[end].word
         return Numeral(value * scale, end + 1, scaled=True, month_suffix=suffix == "m" and value <= 60)
     if _word(tokens, end) == "hundred":
-        return Numeral(value * 100 * _SCALES.get(_word(tokens, end + 1), 1), end + 1 + (_word(tokens, end + 1) in _SCALES), scaled=True)
+        return Numeral(
+            value * 100 * _SCALES.get(_word(tokens, end + 1), 1),
+            end + 1 + (_word(tokens, end + 1) in _SCALES),
+            scaled=True,
+        )
     return Numeral(value, end, unclear=unclear or not math.isfinite(value) or value > _GREATEST)
 
 
@@ -136,7 +149,11 @@ def _is_group(tokens: Sequence[Token], at: int, before: str) -> bool:
     """Tell whether a token is a group of three digits after a space, as in 250 000: zeros, or one of several groups."""
     if at >= len(tokens) or not re.fullmatch(r"\d{3}", tokens[at].text) or tokens[at].start != tokens[at - 1].end + 1:
         return False
-    more = at + 1 < len(tokens) and re.fullmatch(r"\d{3}", tokens[at + 1].text) and tokens[at + 1].start == tokens[at].end + 1
+    more = (
+        at + 1 < len(tokens)
+        and re.fullmatch(r"\d{3}", tokens[at + 1].text)
+        and tokens[at + 1].start == tokens[at].end + 1
+    )
     return tokens[at].text == "000" or bool(more) or len(before) > 3
 
 
@@ -146,7 +163,12 @@ def _is_scale(tokens: Sequence[Token], at: int, number: Token) -> bool:
     if len(token.word) > 1:
         return True
     apart = token.start > number.end
-    return not apart or token.text in {"M", "K", "B"} or token.word == "k" or (token.word == "m" and at > 1 and tokens[at - 2].text == "$")
+    return (
+        not apart
+        or token.text in {"M", "K", "B"}
+        or token.word == "k"
+        or (token.word == "m" and at > 1 and tokens[at - 2].text == "$")
+    )
 
 
 def _words(tokens: Sequence[Token], at: int) -> Numeral | None:
@@ -154,7 +176,12 @@ def _words(tokens: Sequence[Token], at: int) -> Numeral | None:
     total, current, room, here, scaled = 0.0, 0.0, math.inf, at, False
     while here < len(tokens):
         word = tokens[here].word
-        if word == "a" and current == 0 and _word(tokens, here + 1) in {*_GROUPS, *_SCALES, "couple"} and _unit_after(tokens, here):
+        if (
+            word == "a"
+            and current == 0
+            and _word(tokens, here + 1) in {*_GROUPS, *_SCALES, "couple"}
+            and _unit_after(tokens, here)
+        ):
             current, room = (0.0, room) if _word(tokens, here + 1) == "couple" else (1.0, 1.0)
         elif word in _TENS and room > 99:
             current, room = current + _TENS[word], 9.0
@@ -187,7 +214,12 @@ def _joins(tokens: Sequence[Token], at: int, room: float, current: float) -> boo
     if word == "of":
         return tokens[at - 1].word == "couple" and following in {*_GROUPS, *_SCALES}
     hundreds = room == 99.5 and following in {**_SMALL, **_TENS}
-    more = room == math.inf and current == 0 and following in {**_SMALL, **_TENS} and _word(tokens, at + 2) in {"hundred", "thousand"}
+    more = (
+        room == math.inf
+        and current == 0
+        and following in {**_SMALL, **_TENS}
+        and _word(tokens, at + 2) in {"hundred", "thousand"}
+    )
     return word == "and" and (hundreds or more)
 
 
@@ -202,11 +234,21 @@ def _with_tail(tokens: Sequence[Token], found: Numeral) -> Numeral:
             digits += str(_SMALL[tokens[here].word])
             here += 1
         value += float(f"0.{digits}") if digits else 0.0
-    elif [_word(tokens, here + step) for step in range(2)] == ["and", "a"] and _word(tokens, here + 2) in {"half", "quarter"}:
+    elif [_word(tokens, here + step) for step in range(2)] == ["and", "a"] and _word(tokens, here + 2) in {
+        "half",
+        "quarter",
+    }:
         value, here = value + _SHARES[tokens[here + 2].word] * unit, here + 3
     if here > found.end and not scaled and _word(tokens, here) in _SCALES and len(tokens[here].word) > 1:
         value, here, scaled = value * _SCALES[tokens[here].word], here + 1, True
-    return Numeral(value, here, scaled, found.share, found.unclear or not math.isfinite(value) or value > _GREATEST, found.month_suffix)
+    return Numeral(
+        value,
+        here,
+        scaled,
+        found.share,
+        found.unclear or not math.isfinite(value) or value > _GREATEST,
+        found.month_suffix,
+    )
 
 
 def _word(tokens: Sequence[Token], at: int) -> str:

@@ -17,7 +17,9 @@ _PLAIN = str.maketrans(
     {"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": " - ", "−": "-", "‑": "-", "‐": "-", "≥": ">=", "≤": "<=",
      "\t": " ", "\r": "\n", "\u2028": "\n", "\u2029": "\n", **_FRACTIONS}
 )  # fmt: skip
-_ABBREVIATION = re.compile(r"\b(min|max|approx|ca|incl|excl|e\.g|i\.e|p\.a|vs|mio|mln|mil|bn|u\.s|no|nr)\.(?=\s*[^\s.])", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"\b(min|max|approx|ca|incl|excl|e\.g|i\.e|p\.a|vs|mio|mln|mil|bn|u\.s|no|nr)\.(?=\s*[^\s.])", re.IGNORECASE
+)
 _DIGITS = r"\d+(?:[.,'_]\d+)*(?:e\d{1,2}(?![^\W_]))?|(?<![\w.])\.\d+"
 _WORD = r"[^\W\d_][^\W_]*(?:'[^\W\d_]+)*"
 _SIGNS = r">=|<=|=>|=<|\n|[^\w\s]|_"
@@ -51,13 +53,17 @@ def clean(question: str) -> str:
     if not question.strip():
         raise MandateError("the question is empty; say what you hold, for example: 250 ETH, low risk")
     if len(question) > MAX_CHARACTERS:
-        raise MandateError(f"the question has {len(question):,} characters; at most {MAX_CHARACTERS:,} are read: shorten it")
+        raise MandateError(
+            f"the question has {len(question):,} characters; at most {MAX_CHARACTERS:,} are read: shorten it"
+        )
     if any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\t\n\r" for c in question):
         raise MandateError("the question holds control characters; remove them and ask again")
     normal = unicodedata.normalize("NFKC", question.translate(_PLAIN)).translate(_PLAIN)
     text = "".join(c for c in normal if unicodedata.category(c) != "Cf")[: 4 * MAX_CHARACTERS]
     if not any(c.isalnum() for c in text):
-        raise MandateError("there is nothing to read in the question: no word and no number; say what you hold, for example: 250 ETH")
+        raise MandateError(
+            "there is nothing to read in the question: no word and no number; say what you hold, for example: 250 ETH"
+        )
     return _ABBREVIATION.sub(r"\1 ", text)
 
 

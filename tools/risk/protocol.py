@@ -392,7 +392,7 @@ def _record(exploits: Sequence[_Exploit], as_of: dt.date, *, listed: bool) -> Co
 
 
 def _exploits_by_family(hacks: Sequence[Mapping[str, Any]], as_of: dt.date, path: Path) -> dict[str, list[_Exploit]]:
-    """Return the exploits up to the end of the day by family, oldest first, without those of centralised exchanges.
+    """Return the exploits up to the end of the day by family, without those of centralised exchanges.
 
     A row whose day cannot be read is kept: an exploit of unknown date is not a reason to feel safe.
     """
@@ -405,11 +405,7 @@ def _exploits_by_family(hacks: Sequence[Mapping[str, Any]], as_of: dt.date, path
         exploit = _Exploit(str(row.get("name") or "").strip(), _day(seconds), _number(row.get("amount")))
         for family in _exploit_families(exploit.name, str(row.get("parentProtocolId") or ""), path):
             found.setdefault(family, []).append(exploit)
-    return {family: sorted(exploits, key=_by_day) for family, exploits in found.items()}
-
-
-def _by_day(exploit: _Exploit) -> tuple[dt.date, str, float]:
-    return (exploit.day or dt.date.max, exploit.name, -1.0 if exploit.loss_usd is None else exploit.loss_usd)
+    return found
 
 
 @lru_cache(maxsize=65_536)

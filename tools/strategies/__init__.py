@@ -1,1 +1,4 @@
-"""Which pools may be held, and how pools become candidates: allowed tokens, profiles, limits, universe, candidate generation."""
+"""Which pools may be held, and how pools become candidates.
+
+Allowed tokens, profiles, limits, universe, candidate generation.
+"""

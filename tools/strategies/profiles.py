@@ -10,16 +10,21 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError
 
 from tools.errors import UsageError
-from tools.records import Fraction, ProfileId, Record, RiskLevel
-from tools.strategies.tokens import read_table
+from tools.records import Asset, Fraction, ProfileId, Record, RiskLevel
+from tools.strategies.tokens import ASSETS, read_table
 
 RISK_ORDER: tuple[RiskLevel, ...] = ("low", "medium", "high")
-SortKey = Literal["tvl", "apy", "apy_mean_30d", "apy_base", "risk_adjusted_apy", "risk_adjusted_base_apy", "protocol_risk"]
+SortKey = Literal[
+    "tvl", "apy", "apy_mean_30d", "apy_base", "risk_adjusted_apy", "risk_adjusted_base_apy", "protocol_risk"
+]
 Preset = Literal["bull", "neutral", "uncertain"]
 
 
 class Profile(Record):
-    """One of the nine strategies: what it accepts, how it ranks and how many pools it takes (``data/profiles.toml``)."""
+    """One of the nine strategies.
+
+    What it accepts, how it ranks and how many pools it takes (``data/profiles.toml``).
+    """
 
     name: str
     level: RiskLevel
@@ -63,9 +68,22 @@ def load_profiles(path: Path | None = None) -> Mapping[ProfileId, Profile]:
 
 
 @functools.cache
-def load_limits(path: Path | None = None) -> Mapping[RiskLevel, Limits]:
-    """Read the limits of each level of risk; raises UsageError naming the level and field that is wrong."""
-    return _load(path, "limits.toml", RISK_ORDER, Limits)
+def load_limits(path: Path | None = None) -> Mapping[RiskLevel, Mapping[Asset, Limits]]:
+    """Read the limits of each level of risk, for each asset; raises UsageError naming the level and field that is wrong."""
+    data = read_table(path, "limits.toml")
+    loaded: dict[RiskLevel, dict[Asset, Limits]] = {level: {} for level in RISK_ORDER}
+    for asset in ASSETS:
+        levels = {level: _for_asset(table, asset) for level, table in data.items()}
+        for level, limits in _records(levels, str(path or "limits.toml"), RISK_ORDER, Limits).items():
+            loaded[level][asset] = limits
+    return loaded
+
+
+def _for_asset(table: Any, asset: Asset) -> Any:
+    """Return the limits of a level with what differs for the asset in their place."""
+    if not isinstance(table, dict):
+        return table
+    return {key: value for key, value in table.items() if key not in ASSETS} | table.get(asset, {})
 
 
 @functools.cache
@@ -80,15 +98,18 @@ def permitted(profile: Profile, risk: RiskLevel) -> bool:
 
 
 def _load(path: Path | None, name: str, keys: tuple[Any, ...], model: type[Any]) -> Mapping[Any, Any]:
-    data = read_table(path, name)
+    return _records(read_table(path, name), str(path or name), keys, model)
+
+
+def _records(data: Mapping[str, Any], where: str, keys: tuple[Any, ...], model: type[Any]) -> Mapping[Any, Any]:
     odd = set(keys) ^ set(data)
     if odd:
-        raise UsageError(f"{path or name}: needs exactly {', '.join(keys)}; missing or unknown: {', '.join(sorted(odd))}")
+        raise UsageError(f"{where}: needs exactly {', '.join(keys)}; missing or unknown: {', '.join(sorted(odd))}")
     loaded = {}
     for key in keys:
         try:
             loaded[key] = model.model_validate(data[key])
         except ValidationError as error:
             first = error.errors()[0]
-            raise UsageError(f"{path or name}: [{key}] {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise UsageError(f"{where}: [{key}] {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     return loaded

@@ -29,8 +29,9 @@ class DatedRate(NamedTuple):
 def risk_free_rate(asset: Asset, market: Market) -> RiskFree:
     """Return the risk-free rate of the asset at the market's date, with its source.
 
-    USD: the 3-month Treasury bill of the last completed month. ETH: the 30-day mean of the stETH pool where the market has it, else the
-    newest rate on file. BTC: nothing is paid for holding it. A rate on file older than six months says so in its source.
+    USD: the 3-month Treasury bill of the last completed month. ETH: the 30-day mean of the stETH pool where the market
+    has it, else the newest rate on file. BTC: nothing is paid for holding it. A rate on file older than six months says
+    so in its source.
     """
     staked = _staked_eth(market) if asset == "ETH" else None
     if staked is not None:
@@ -61,4 +62,6 @@ def _months(earlier: str, later: str) -> int:
 def _rates(asset: Asset) -> tuple[DatedRate, ...]:
     text = (resources.files(__package__) / "data" / "risk_free.csv").read_text(encoding="utf-8")
     rows = (row for row in csv.DictReader(text.splitlines()) if row["asset"] == asset)
-    return tuple(sorted(DatedRate(row["month"], from_percent(float(row["rate_percent"])), row["source"]) for row in rows))
+    return tuple(
+        sorted(DatedRate(row["month"], from_percent(float(row["rate_percent"])), row["source"]) for row in rows)
+    )

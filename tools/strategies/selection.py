@@ -11,6 +11,7 @@ from tools.strategies.profiles import Limits, Profile, SortKey
 from tools.strategies.universe import Pool, ruled_out
 
 MAX_POOLS = 20
+SMALLEST_APY = 0.0005  # a pool that pays under five basis points on the day is not worth its risk, whatever it once paid
 
 # Higher ranks first; ties go to the larger pool, then to the id.
 _SORT: dict[SortKey, Callable[[Pool], float]] = {
@@ -26,9 +27,10 @@ _SORT: dict[SortKey, Callable[[Pool], float]] = {
 
 @dataclass(frozen=True)
 class Selection:
-    """The pools a profile accepts, best first, and how many it wants: ``count`` of them, never fewer than ``minimum`` nor more than ``maximum``.
+    """The pools a profile accepts, best first, and how many it wants.
 
-    ``raised`` says that the caps need more pools than the profile's own count.
+    It wants ``count`` of them, never fewer than ``minimum`` nor more than ``maximum``. ``raised`` says that the caps
+    need more pools than the profile's own count.
     """
 
     profile_id: ProfileId
@@ -42,8 +44,8 @@ class Selection:
 def effective_limits(mandate: Mandate, limits: Limits) -> Limits:
     """Put the user's own limits in the place of the level's.
 
-    A cap on the number of pools loosens the default cap on one pool as far as it must; naming the only protocols or tokens to use accepts their
-    concentration. The protocol risk that a level allows is never lifted.
+    A cap on the number of pools loosens the default cap on one pool as far as it must; naming the only protocols or
+    tokens to use accepts their concentration. The protocol risk that a level allows is never lifted.
     """
     changes: dict[str, float] = {}
     if mandate.max_weight is not None:
@@ -104,13 +106,17 @@ def _filter(
     vetoed: Mapping[str, str],
     minimum: int,
 ) -> tuple[list[Pool], Emptied | None]:
-    """Apply the rules one after the other; the first that leaves fewer than ``minimum`` pools is the one that emptied the profile."""
+    """Apply the rules one after the other.
+
+    The first that leaves fewer than ``minimum`` pools is the one that emptied the profile.
+    """
     reasons = ruled_out(tuple(pools), mandate)
     rules: list[tuple[str, Callable[[Pool], bool]]] = [
         (rule, lambda pool, rule=rule: reasons.get(pool.id) != rule)  # type: ignore[misc]
         for rule in dict.fromkeys(reasons[pool.id] for pool in pools if pool.id in reasons)
     ]
     rules += [
+        ("pays_nothing", lambda pool: pool.row.apy >= SMALLEST_APY),
         ("impermanent_loss", lambda pool: pool.single or profile.impermanent_loss == "pegged"),
         ("max_protocol_risk", lambda pool: pool.protocol_risk <= profile.max_protocol_risk),
         ("min_tvl", lambda pool: pool.row.tvl_usd >= profile.min_tvl_usd),
@@ -132,10 +138,11 @@ def _filter(
 
 
 def diversified(selection: Selection, limits: Limits) -> list[Pool]:
-    """Take the best-ranked pools so that no protocol and no issuer gets more places than its share can fill; shortages are made up in order of rank.
+    """Take the best-ranked pools so that no protocol and no issuer gets more places than its share can fill.
 
-    With n places, a cap c on one pool and a share s for one group, the other places must be able to hold 1 − s: the group gets at most
-    n − ceil((1 − s) / c) of them.
+    Shortages are made up in order of rank.
+    With n places, a cap c on one pool and a share s for one group, the other places must be able to hold 1 − s: the
+    group gets at most n − ceil((1 − s) / c) of them.
     """
     count = min(selection.count, len(selection.ranked))
     per_protocol = max(1, count - math.ceil((1.0 - limits.protocol_share) / limits.max_weight - 1e-9))
@@ -145,7 +152,9 @@ def diversified(selection: Selection, limits: Limits) -> list[Pool]:
     issuers: dict[str, float] = {}
     for pool in selection.ranked:
         fits_protocol = protocols.get(pool.family, 0) < per_protocol
-        fits_issuers = all(issuers.get(issuer, 0.0) + share <= per_issuer + 1e-9 for issuer, share in pool.issuer_shares.items())
+        fits_issuers = all(
+            issuers.get(issuer, 0.0) + share <= per_issuer + 1e-9 for issuer, share in pool.issuer_shares.items()
+        )
         if len(taken) < count and fits_protocol and fits_issuers:
             taken.append(pool)
             protocols[pool.family] = protocols.get(pool.family, 0) + 1

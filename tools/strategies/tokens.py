@@ -1,4 +1,7 @@
-"""Allowed tokens per asset, who issues each, and what a vault share stands for; the data are in ``data/tokens.toml``."""
+"""Allowed tokens per asset, who issues each, and what a vault share stands for.
+
+The data are in ``data/tokens.toml``.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _SEPARATORS = re.compile(r"[-/ ]+")
 
 @dataclass(frozen=True)
 class VaultShare:
-    """What a vault's share stands for, who curates it, whose collateral backs it besides, and the least risk it is given."""
+    """What a vault's share stands for, who curates it, whose collateral backs it besides.
+
+    And the least risk it is given.
+    """
 
     token: str
     curator: str
@@ -30,7 +36,10 @@ class VaultShare:
 
 @dataclass(frozen=True)
 class TokenTable:
-    """``issuers``: asset → symbol → issuers; ``shares``: (project, symbol) → vault share; ``wraps``: wrapper → what it is a claim on."""
+    """``issuers``: asset → symbol → issuers; ``shares``: (project, symbol) → vault share; ``wraps``.
+
+    Wrapper → what it is a claim on.
+    """
 
     issuers: Mapping[Asset, Mapping[str, tuple[str, ...]]]
     shares: Mapping[tuple[str, str], VaultShare]
@@ -82,7 +91,9 @@ def load_tokens(path: Path | None = None) -> TokenTable:
     shares: dict[tuple[str, str], VaultShare] = {}
     for entry in data.get("vault_share", []):
         shares.update(_vault_shares(entry))
-    unknown = sorted({share.token for share in shares.values()} - {symbol for symbols in issuers.values() for symbol in symbols})
+    unknown = sorted(
+        {share.token for share in shares.values()} - {symbol for symbols in issuers.values() for symbol in symbols}
+    )
     if unknown:
         raise UsageError(f"tokens: vault shares stand for tokens that are in no list: {', '.join(unknown)}")
     wraps = data.get("wraps", {})
@@ -92,9 +103,16 @@ def load_tokens(path: Path | None = None) -> TokenTable:
 
 
 def read_table(path: Path | None, name: str) -> dict[str, Any]:
-    """Read a TOML file of this package's data, or the user's own in its place; raise UsageError when it cannot be read."""
+    """Read a TOML file of this package's data, or the user's own in its place.
+
+    Raise UsageError when it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8") if path else (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
+        text = (
+            path.read_text(encoding="utf-8")
+            if path
+            else (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
+        )
         return tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read {path or name}: {error}") from error
@@ -112,14 +130,20 @@ def _vault_shares(entry: Any) -> dict[tuple[str, str], VaultShare]:
             for share, token in entry["shares"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"tokens: a vault_share needs projects, curator, risk and shares ({error!r}): {entry!r}") from error
+        raise UsageError(
+            f"tokens: a vault_share needs projects, curator, risk and shares ({error!r}): {entry!r}"
+        ) from error
 
 
 def _asset_list(data: Mapping[str, Any], asset: Asset) -> dict[str, tuple[str, ...]]:
     entries = data.get(asset)
     if not isinstance(entries, dict):
         raise UsageError(f"tokens: the list [{asset}] is missing")
-    wrong = [symbol for symbol, issuers in entries.items() if not isinstance(issuers, list) or not all(isinstance(i, str) for i in issuers)]
+    wrong = [
+        symbol
+        for symbol, issuers in entries.items()
+        if not isinstance(issuers, list) or not all(isinstance(i, str) for i in issuers)
+    ]
     if wrong:
         raise UsageError(f"tokens: [{asset}] {wrong[0]} must be a list of issuer names")
     return {symbol.upper(): tuple(issuers) for symbol, issuers in entries.items()}

@@ -14,7 +14,7 @@ SIGNIFICANCE_Z = 1.6448536269514722  # the 95 % quantile of the standard normal 
 
 
 def mann_kendall_z(values: FloatArray) -> float:
-    """Return the standardised Mann–Kendall statistic of a series: positive when it rises, 0.0 when all values are equal.
+    """Return the standardised Mann–Kendall statistic of a series: positive when it rises, 0.0 when it is constant.
 
     Parameters
     ----------
@@ -23,9 +23,10 @@ def mann_kendall_z(values: FloatArray) -> float:
 
     Notes
     -----
-    S = Σ sign(x_j − x_i) over i < j; Var S = (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18 with t the sizes of the groups of ties;
-    z = (S ∓ 1)/√Var S (Mann 1945; Kendall 1975; Gilbert 1987, *Statistical Methods for Environmental Pollution Monitoring*, ch. 16).
-    Daily APYs are autocorrelated, which makes the test call a trend too often: it is used to be careful, not to predict.
+    S = Σ sign(x_j − x_i) over i < j; Var S = (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18 with t the sizes of the groups of
+    ties; z = (S ∓ 1)/√Var S (Mann 1945; Kendall 1975; Gilbert 1987, *Statistical Methods for Environmental Pollution
+    Monitoring*, ch. 16). Daily APYs are autocorrelated, which makes the test call a trend too often: it is used to be
+    careful, not to predict.
     """
     n = values.size
     signs = np.sign(values[None, :] - values[:, None])

@@ -1,15 +1,19 @@
-"""From the rows of a market to the pools that may be held: allowed tokens first, then the data's quality, then the mandate's own limits."""
+"""From the rows of a market to the pools that may be held.
+
+Allowed tokens first, then the data's quality, then the mandate's own limits.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from tools.market.names import canonical_chain, display_project, family_aliases, family_of
+from tools.market.names import canonical_chain, display_project, family_of
 from tools.market.quality import RECENT_DAYS, ParsedRows
 from tools.market.snapshot import History, Market, Row
 from tools.records import Asset, Mandate, Trend
@@ -45,18 +49,31 @@ class Pool:
 
     @property
     def counted_base_apy(self) -> float:
-        """Return the APY without rewards; all of it where no reward is reported, none where rewards are reported without a base."""
+        """Return the APY without rewards.
+
+        All of it where no reward is reported, none where rewards are reported without a base.
+        """
         if self.row.apy_base is not None:
             return self.row.apy_base
         return 0.0 if self.row.apy_reward else self.row.apy
+
+
+class Risks(Protocol):
+    """What the universe asks about protocols: risks at the day of the decision, 0 safest to 1."""
+
+    def project(self, project: str) -> float:
+        """Return the risk of the protocol behind a project."""
+
+    def issuer(self, issuer: str) -> float | None:
+        """Return the risk of a protocol that issues a token; None for an issuer that is no protocol."""
 
 
 @dataclass(frozen=True)
 class Universe:
     """The eligible pools of an asset, sorted by id, why each other pool is not among them, and the benchmark.
 
-    ``benchmark_apy`` and ``benchmark`` have shape (n_days,): the per-day median over the eligible pools of the APY and of the daily return,
-    ending on the day of the decision; a day counts the pools whose history reaches it.
+    ``benchmark_apy`` and ``benchmark`` have shape (n_days,): the per-day median over the eligible pools of the APY and
+    of the daily return, ending on the day of the decision; a day counts the pools whose history reaches it.
     """
 
     asset: Asset
@@ -69,7 +86,8 @@ class Universe:
 def screen(parsed: ParsedRows, asset: Asset) -> dict[str, str]:
     """Return the reason of every row that is not worth fetching a history for, by id.
 
-    Tokens come first: a pool of other tokens is no candidate however its figures look. ``too_small`` is below the smallest minimum of any profile.
+    Tokens come first: a pool of other tokens is no candidate however its figures look. ``too_small`` is below the
+    smallest minimum of any profile.
     """
     table = load_tokens()
     floor = min(profile.min_tvl_usd for profile in load_profiles().values())
@@ -86,17 +104,16 @@ def screen(parsed: ParsedRows, asset: Asset) -> dict[str, str]:
     return excluded
 
 
-def build_universe(market: Market, asset: Asset, protocol_risk: Callable[[str], float]) -> Universe:
+def build_universe(market: Market, asset: Asset, risks: Risks) -> Universe:
     """Make the eligible pools of a market, with trend, protocol risk and benchmark.
 
-    ``protocol_risk`` gives the risk of a project's protocol at the day of the decision: 0 safest, 1. A pool's risk is the worst among its protocol, the
-    protocols that issue its tokens, and the vault that it is a share of.
+    A pool's risk is the worst among its protocol, the protocols that issue its tokens, and the vault that it is a share of.
     """
     table = load_tokens()
     ids = sorted(market.histories)
     apy_by_day = _stack([market.histories[pool_id].apy for pool_id in ids])
     benchmark_apy = np.nanmedian(apy_by_day, axis=0) if ids else np.empty(0)
-    pools = tuple(_pool(market, asset, table, pool_id, benchmark_apy, protocol_risk) for pool_id in ids)
+    pools = tuple(_pool(market, asset, table, pool_id, benchmark_apy, risks) for pool_id in ids)
     benchmark = np.nanmedian(daily_return(apy_by_day), axis=0) if ids else np.empty(0)
     return Universe(asset, pools, market.excluded, benchmark_apy, benchmark)
 
@@ -116,7 +133,7 @@ def _pool(
     table: TokenTable,
     pool_id: str,
     benchmark_apy: FloatArray,
-    protocol_risk: Callable[[str], float],
+    risks: Risks,
 ) -> Pool:
     row, history = market.rows[pool_id], market.histories[pool_id]
     tokens = table.tokens_of(row.project, row.symbol)
@@ -137,14 +154,11 @@ def _pool(
         apy_mean_30d=float(np.mean(history.apy[-recent:])),
         trend=falling_trend(history.apy[-recent:] - benchmark_apy[-recent:]),
         protocol_risk=max(
-            protocol_risk(row.project), vault.risk if vault else 0.0, *(protocol_risk(issuer) for issuer in issuer_shares if is_protocol(issuer))
+            risks.project(row.project),
+            vault.risk if vault else 0.0,
+            *(risk for issuer in issuer_shares if (risk := risks.issuer(issuer)) is not None),
         ),
     )
-
-
-def is_protocol(issuer: str) -> bool:
-    """Tell whether an issuer is a protocol that can be assessed; custodians (Circle, Tether, Coinbase) are seen by the issuer share only."""
-    return issuer.lower() in family_aliases()
 
 
 def ruled_out(pools: tuple[Pool, ...], mandate: Mandate) -> dict[str, str]:
@@ -190,7 +204,10 @@ def protocol_tvl(parsed: ParsedRows) -> dict[str, float]:
 
 
 def price_on(market: Market, day: dt.date) -> float | None:
-    """Return the asset's closing price in dollars on the day or at most three days before; None when the market has none."""
+    """Return the asset's closing price in dollars on the day or at most three days before.
+
+    None when the market has none.
+    """
     if market.prices is None:
         return None
     earliest = (day - dt.timedelta(days=3)).isoformat()

@@ -2,6 +2,7 @@
 
 from tools.verify.checker import verify
 from tools.verify.report import Difference, Report
+from tools.verify.text import check_text
 from tools.verify.words import (
     CARDINAL_VALUES,
     COMPARISON_WORDS,
@@ -26,5 +27,6 @@ __all__ = [
     "VAGUE_BEFORE_A_FIGURE",
     "Difference",
     "Report",
+    "check_text",
     "verify",
 ]

@@ -1,14 +1,14 @@
-"""What the checks of a record share: its amounts, its shares, and the series rebuilt from the saved rows, each once."""
+"""What the checks of a record share: its amounts and shares, and the series rebuilt from the saved rows, each once."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tools.verify.evidence import Evidence
-from tools.verify.report import Findings, printable
-from tools.verify.series import LONGEST_GAP, PoolSeries, daily_return, pool_series
+from tools.verify.series import PoolSeries, daily_return, pool_series
 
 JsonObject = dict[str, Any]
 
@@ -17,13 +17,13 @@ WEIGHTS = 1e-9  # within which weights and shares agree
 
 @dataclass
 class Book:
-    """What the checks of a record share: the saved rows, and the series made of them, each once."""
+    """A record, the rows saved beside it, and the series made of them; ``last``: the ordinal of its day."""
 
     record: JsonObject
     evidence: Evidence
     last: int
     _series: dict[str, PoolSeries | None] = field(default_factory=dict)
-    _windows: dict[tuple[str, int, int], list[float] | None] = field(default_factory=dict)
+    _apys: dict[tuple[str, int, int], list[float] | None] = field(default_factory=dict)
     _returns: dict[tuple[str, int, int], list[float]] = field(default_factory=dict)
 
     def series(self, pool_id: str) -> PoolSeries | None:
@@ -33,32 +33,32 @@ class Book:
             self._series[pool_id] = pool_series(chart, self.last) if isinstance(chart, list) else None
         return self._series[pool_id]
 
-    def apys(self, pool_id: str, first: int, last: int, findings: Findings) -> list[float] | None:
-        """Return one APY a day of the window; None, and a difference, when the saved chart does not give them."""
+    def apys(self, pool_id: str, first: int, last: int) -> list[float] | None:
+        """Return one APY a day of the window, None when the saved chart does not reach its first day."""
         key = (pool_id, first, last)
-        if key not in self._windows:
+        if key not in self._apys:
             series = self.series(pool_id)
-            window = series.window(first, last) if series else None
-            if window is None:
-                findings.at(
-                    "/candidates",
-                    f"use pool {printable(pool_id)}, whose saved chart does not reach the window's first day",
-                )
-            elif window[1] > LONGEST_GAP:
-                findings.at(
-                    "/candidates",
-                    f"use pool {printable(pool_id)}, which has {window[1]} days in a row without a usable value",
-                )
-            self._windows[key] = window[0] if window else None
-        return self._windows[key]
+            self._apys[key] = series.window(first, last) if series else None
+        return self._apys[key]
 
-    def returns(self, pool_id: str, first: int, last: int, findings: Findings) -> list[float] | None:
-        """Return the daily returns of a pool over the window."""
+    def returns(self, pool_id: str, first: int, last: int) -> list[float] | None:
+        """Return the daily returns of a pool over the window, None as ``apys``."""
         key = (pool_id, first, last)
-        apys = self.apys(pool_id, first, last, findings)
+        apys = self.apys(pool_id, first, last)
         if apys is not None and key not in self._returns:
             self._returns[key] = [daily_return(apy) for apy in apys]
         return self._returns.get(key)
+
+    def benchmark(self, window: tuple[int, int]) -> list[float]:
+        """Return the per-day median return of the eligible pools; a day counts those whose history has begun."""
+        days: list[list[float]] = [[] for _ in range(window[0], window[1] + 1)]
+        for pool_id in self.record["market"]["benchmark_pools"]:
+            series = self.series(pool_id)
+            begin = window[1] + 1 if series is None else max(window[0], series.first)
+            returns = self.returns(pool_id, begin, window[1]) if begin <= window[1] else None
+            for day, value in zip(days[begin - window[0] :], returns or [], strict=False):
+                day.append(value)
+        return [statistics.median(day) if day else 0.0 for day in days]
 
 
 def amounts(record: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -66,7 +66,8 @@ def amounts(record: Mapping[str, Any]) -> tuple[float | None, float | None]:
     mandate, market = record["mandate"], record["market"]
     amount, dollars = mandate["amount"], mandate["amount_usd"]
     if mandate["asset"] == "USD":
-        return amount, amount
+        known = dollars if amount is None else amount
+        return known, known
     price = market["price_usd"] if market else None
     if amount is None and dollars is not None and price:
         return dollars / price, dollars
@@ -96,3 +97,14 @@ def issuer_bounds(candidate: JsonObject) -> dict[str, tuple[float, float]]:
             least, most = bounds.get(issuer, (0.0, 0.0))
             bounds[issuer] = (least + pool["weight"] / max(1, len(pool["tokens"])), most + pool["weight"])
     return bounds
+
+
+def rewards(candidate: JsonObject) -> tuple[float, float | None]:
+    """Return the weight of the pools that split their APY, and the share of rewards in the APY of these pools.
+
+    The share is None where they pay nothing.
+    """
+    split = [pool for pool in candidate["pools"] if pool["apy_base"] is not None or pool["apy_reward"] is not None]
+    paid = sum(pool["weight"] * pool["apy"] for pool in split)
+    rewarded = sum(pool["weight"] * (pool["apy_reward"] or 0.0) for pool in split)
+    return sum(pool["weight"] for pool in split), min(1.0, rewarded / paid) if paid > 0.0 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from tools.verify.book import WEIGHTS, Book, JsonObject, amounts, issuer_bounds, shares
+from tools.verify.book import WEIGHTS, Book, JsonObject, amounts, issuer_bounds, rewards, shares
 from tools.verify.report import Findings, printable
 from tools.verify.series import fraction
 
@@ -44,7 +44,7 @@ def _check_agreement(candidates: Sequence[JsonObject], findings: Findings) -> No
         for place, pool in enumerate(candidate["pools"]):
             pointer = f"/candidates/{index}/pools/{place}"
             own = {key: value for key, value in pool.items() if key not in ("weight", "share_of_pool")}
-            protocol = {key: pool[key] for key in ("project", "family", "name")}
+            protocol = {key: pool[key] for key in ("project", "family")}
             for known, key, facts in ((pools, pool["pool_id"], own), (protocols, pool["project"], protocol)):
                 first = known.setdefault(key, facts)
                 for name in facts:
@@ -118,21 +118,15 @@ def _check_position(pool: JsonObject, pointer: str, record: JsonObject, findings
 
 def _check_history(pool: JsonObject, pointer: str, book: Book, findings: Findings) -> None:
     series = book.series(pool["pool_id"])
-    if series is None:
-        findings.at(pointer, "has no usable chart among the saved rows", "a chart")
+    if series is None or pool["pool_id"] not in book.record["market"]["benchmark_pools"]:
+        findings.at(pointer, "is no eligible pool with a usable chart among the saved rows", "an eligible pool")
         return
-    findings.same(
-        f"{pointer}/history_days",
-        pool["history_days"],
-        book.last - series.first + 1,
-        "the days since the first saved value",
-    )
-    recent = book.apys(pool["pool_id"], book.last - RECENT_DAYS + 1, book.last, findings)
-    if recent is not None:
-        mean = sum(recent) / RECENT_DAYS
-        findings.number(
-            f"{pointer}/apy_mean_30d", pool["apy_mean_30d"], mean, f"the mean of the last {RECENT_DAYS} saved days"
-        )
+    days = book.last - series.first + 1
+    findings.same(f"{pointer}/history_days", pool["history_days"], days, "the days since the first saved value")
+    recent = book.apys(pool["pool_id"], max(series.first, book.last - RECENT_DAYS + 1), book.last)
+    if recent:
+        mean = sum(recent) / len(recent)
+        findings.number(f"{pointer}/apy_mean_30d", pool["apy_mean_30d"], mean, "the mean of the last 30 saved days")
 
 
 def _check_risk(candidate: JsonObject, pointer: str, findings: Findings) -> None:
@@ -143,6 +137,8 @@ def _check_risk(candidate: JsonObject, pointer: str, findings: Findings) -> None
         "protocol_risk_max": max(pool["protocol_risk"] for pool in pools),
         "protocol_risk_mean": sum(pool["weight"] * pool["protocol_risk"] for pool in pools),
         "risk_adjusted_apy": sum(pool["weight"] * pool["apy"] * (1.0 - pool["protocol_risk"]) for pool in pools),
+        "reward_share_known_weight": rewards(candidate)[0],
+        "reward_share": rewards(candidate)[1],
         "largest_weight": max(pool["weight"] for pool in pools),
         "largest_position_share": max(positions) if len(positions) == len(pools) else None,
         "smallest_history_days": min(pool["history_days"] for pool in pools),
@@ -166,9 +162,10 @@ def _check_largest(largest: JsonObject, behind: Mapping[str, float], pointer: st
 
 def _check_largest_issuer(candidate: JsonObject, pointer: str, findings: Findings) -> None:
     bounds = issuer_bounds(candidate)
-    if not bounds:
-        return
     largest = candidate["risk"]["largest_issuer"]
+    if not bounds:
+        findings.number(f"{pointer}/share", largest["share"], 0.0, "the share of no issuer")
+        return
     share = largest["share"]
     least, most = (max(bound[side] for bound in bounds.values()) for side in (0, 1))
     findings.recomputed += 1

@@ -10,16 +10,17 @@ from tools.verify import folder as run_folder
 from tools.verify.book import Book
 from tools.verify.candidates import check_candidates
 from tools.verify.choice import check_choice
-from tools.verify.evidence import check_evidence, read_evidence
+from tools.verify.evidence import check_future, read_evidence
 from tools.verify.flowchart import check_flowchart
 from tools.verify.formula import check_derived
 from tools.verify.gates import check_gates
+from tools.verify.market import check_market
 from tools.verify.report import RECORD_FILE, Findings, Report, printable
 from tools.verify.returns import check_returns
 from tools.verify.score import check_scores
 from tools.verify.series import ordinal
 from tools.verify.shape import RECOMMENDATION
-from tools.verify.text import check_text
+from tools.verify.text import check_markdown
 
 
 def verify(folder: Path) -> Report:
@@ -40,7 +41,7 @@ def verify(folder: Path) -> Report:
     if exact is None or record is None:
         return findings.report()
     usable = RECOMMENDATION(record, "", findings)
-    check_text(exact, files.get(run_folder.RATIONALE), findings)
+    check_markdown(exact, files.get(run_folder.RATIONALE), findings)
     check_derived(record, findings)
     if usable:
         _check_record(record, inputs, request, files, findings)
@@ -61,17 +62,24 @@ def _check_record(
         findings.same("/question", record["question"], request.get("question"), f"the question in {run_folder.REQUEST}")
     evidence = None if inputs is None else read_evidence(inputs, findings)
     last = ordinal(record["as_of"])
-    if evidence is not None:
-        check_evidence(record, evidence, findings)
-    if record["market"] is None and (record["candidates"] or record["choice"]):
-        findings.at("/market", "is null, but there are candidates", "a market", None)
-    elif record["market"] is not None and evidence is not None and last is not None:
-        book = Book(record, evidence, last)
-        check_candidates(book, findings)
-        check_returns(book, findings)
-    elif last is None:
+    if last is None:
         findings.at("/as_of", f"is no day: {printable(record['as_of'])}", "a day", record["as_of"])
+    elif evidence is not None:
+        check_future(evidence, last, findings)
+        if evidence.as_of is not None or record["market"] is not None:
+            findings.same("/as_of", record["as_of"][:10], (evidence.as_of or "")[:10], "the day of the saved rows")
+        _check_book(Book(record, evidence, last), findings)
     check_gates(record, findings)
     check_scores(record, findings)
     check_choice(record, findings)
     check_flowchart(record, files, findings)
+
+
+def _check_book(book: Book, findings: Findings) -> None:
+    """Check what can be recomputed from the saved rows."""
+    if book.record["market"] is not None:
+        check_market(book, findings)
+        check_candidates(book, findings)
+        check_returns(book, findings)
+    elif book.record["candidates"] or book.record["choice"]:
+        findings.at("/market", "is null, but there are candidates", "a market", None)

@@ -14,6 +14,10 @@ from tools.verify.series import DAYS_PER_YEAR
 JsonObject = dict[str, Any]
 
 TIE = 1e-12
+DEFAULT_HORIZON_DAYS = 365
+# The embedded policy takes the best score; another model may take one of the best five within this of it.
+POLICY = "policy"
+SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
 SAME_CHAIN = {"op mainnet": "optimism"}  # DefiLlama has written it both ways
 
 
@@ -50,7 +54,8 @@ def _check_chosen(
             choice["candidate_id"],
         )
     else:
-        _check_best(candidate, rivals, findings)
+        _check_best(candidate, rivals, record, findings)
+    findings.number("/choice/amount", choice["amount"], amounts(record)[0], "the mandate's amount in its asset")
     findings.same("/choice/method", choice["method"], candidate["method"], "the candidate's method")
     named = record["mandate"]["profile"]
     if named is not None:
@@ -60,15 +65,21 @@ def _check_chosen(
     _check_expected(choice["expected"], candidate, record, findings)
 
 
-def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], findings: Findings) -> None:
-    """See that no other candidate scores higher; of equal scores the smaller volatility wins, then the smaller id."""
+def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings) -> None:
+    """See that the chosen candidate leads: by score, then by the smaller volatility, then by id.
+
+    Totals that differ in the last bits only may have been taken for equal, or not: both are right. A model other than
+    the embedded policy may choose from the shortlist.
+    """
     findings.recomputed += 1
     total = candidate["score"]["total"]
     best = max(rival["score"]["total"] for rival in rivals)
-    level = [rival for rival in rivals if rival["score"]["total"] >= best - TIE]
-    first = min(level, key=_tie_break)
-    # Totals that differ in the last bits only may have been taken for equal, or not: both are right.
-    if candidate["id"] != first["id"] and (total != best or first["score"]["total"] == best):
+    first = min((rival for rival in rivals if rival["score"]["total"] >= best - TIE), key=_tie_break)
+    if candidate["id"] == first["id"] or (total == best and first["score"]["total"] < best):
+        return
+    better = sum(rival["score"]["total"] > total + TIE for rival in rivals)
+    shortlisted = total >= best - SHORTLIST_MARGIN - TIE and better < SHORTLIST_LENGTH
+    if record["usage"]["model"] == POLICY or not shortlisted:
         mine, other = printable(candidate["id"]), printable(first["id"])
         what = f"is {mine} with a score of {total}, but {other} with {first['score']['total']} comes first"
         findings.at("/choice/candidate_id", what, first["id"], candidate["id"])
@@ -134,9 +145,8 @@ def income(amount: float | None, apy: float, days: float) -> float | None:
 
 def _check_expected(expected: JsonObject, candidate: JsonObject, record: JsonObject, findings: Findings) -> None:
     in_asset, _ = amounts(record)
-    horizon = record["mandate"]["horizon_days"]
-    if horizon is not None:
-        findings.same("/choice/expected/horizon_days", expected["horizon_days"], horizon, "the mandate's horizon")
+    horizon = record["mandate"]["horizon_days"] or DEFAULT_HORIZON_DAYS
+    findings.same("/choice/expected/horizon_days", expected["horizon_days"], horizon, "the mandate's horizon")
     rates = {
         "apy": candidate["metrics"]["portfolio_apy"],
         "apy_low": candidate["apy_low"],

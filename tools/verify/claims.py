@@ -13,7 +13,16 @@ from tools.verify.folder import RATIONALE
 from tools.verify.prose import Prose, Word
 from tools.verify.report import Findings, printable
 from tools.verify.strict_json import PointerError, value_at
-from tools.verify.words import COMPARISON_WORDS, COMPARISONS_BEFORE_A_FIGURE, DOWN, EITHER, NEGATIONS, SUPERLATIVES, UP
+from tools.verify.words import (
+    COMPARISON_WORDS,
+    COMPARISONS_BEFORE_A_FIGURE,
+    DOWN,
+    EITHER,
+    NEGATIONS,
+    NOT_COMPARING,
+    SUPERLATIVES,
+    UP,
+)
 
 MAX_CLAIM = 500
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -133,6 +142,8 @@ def _directions(words: Sequence[Word], prose: Prose) -> Iterator[tuple[Word, str
 
 def _comparison(word: Word, prose: Prose) -> str | None:
     """Return the direction of a comparing word, None when it compares nothing."""
+    if (word.text, word.following) in NOT_COMPARING:
+        return None
     if word.text not in COMPARISONS_BEFORE_A_FIGURE:
         return COMPARISON_WORDS.get(word.text)
     figure = prose.figure_after(word)

@@ -1,4 +1,4 @@
-"""The market rows saved beside a run: what the recommendation says of them, and what it must not have seen."""
+"""The market rows saved beside a run, and what a decision of their day must not have seen."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 from tools.verify.folder import INPUTS
 from tools.verify.report import Findings, printable
-from tools.verify.series import ordinal
 from tools.verify.strict_json import NotStrictJsonError, canonical_sha256
 
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?")
 _PARTS: dict[str, type | tuple[type, ...]] = {
-    "as_of": str,
+    "as_of": (str, type(None)),
     "synthetic": bool,
     "pools": list,
     "charts": dict,
@@ -32,9 +31,10 @@ class Evidence:
     ``sha256`` is over all of it.
     """
 
-    as_of: str
+    as_of: str | None
     synthetic: bool
     pools_total: int
+    screened: int
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     charts: Mapping[str, Any]
     hacks: Sequence[Any]
@@ -58,64 +58,30 @@ def read_evidence(payload: dict[str, Any], findings: Findings) -> Evidence | Non
     for row in payload["pools"]:
         if isinstance(row, dict) and isinstance(row.get("pool"), str):
             rows.setdefault(row["pool"], []).append(row)
-    names = ("as_of", "synthetic", "charts", "hacks", "tables")
+    failed = (name for name in payload["failed_charts"] if isinstance(name, str))
     return Evidence(
-        pools_total=len(payload["pools"]), rows=rows, sha256=sha256, **{name: payload[name] for name in names}
+        as_of=payload["as_of"],
+        synthetic=payload["synthetic"],
+        pools_total=len(payload["pools"]),
+        screened=len(set(payload["charts"]).union(failed)),
+        rows=rows,
+        charts=payload["charts"],
+        hacks=payload["hacks"],
+        tables=payload["tables"],
+        sha256=sha256,
     )
 
 
-def check_evidence(record: dict[str, Any], evidence: Evidence, findings: Findings) -> None:
-    """Compare the market's summary with the saved rows, and see that no row is later than the day decided on."""
-    day = record["as_of"][:10]
-    findings.same("/as_of", day, evidence.as_of[:10], "the day of the saved rows")
-    market = record["market"]
-    if market is not None:
-        findings.same(
-            "/market/snapshot_sha256", market["snapshot_sha256"], evidence.sha256, "the SHA-256 of the saved rows"
-        )
-        findings.same("/market/snapshot_date", market["snapshot_date"], day, "the day decided on")
-        findings.same("/market/synthetic", market["synthetic"], evidence.synthetic, "what the saved rows say")
-        findings.same("/market/pools_total", market["pools_total"], evidence.pools_total, "the number of saved pools")
-        accounted = market["pools_eligible"] + sum(market["excluded"].values())
-        findings.same(
-            "/market/pools_total", market["pools_total"], accounted, "pools_eligible and all of excluded together"
-        )
-        _check_price(record, evidence, findings)
-    last = ordinal(day)
-    if last is not None:
-        _check_future(evidence, last, findings)
-
-
-def _check_price(record: dict[str, Any], evidence: Evidence, findings: Findings) -> None:
-    """See that the price stands in the last row of a saved price table of the asset, where there is one."""
-    asset, price = record["mandate"]["asset"], record["market"]["price_usd"]
-    if asset not in ("ETH", "BTC") or price is None:
-        return
-    tables = [
-        rows
-        for name, rows in evidence.tables.items()
-        if f"{asset.lower()}_usd" in name and isinstance(rows, list) and rows
-    ]
-    known = [text for rows in tables if isinstance(rows[-1], dict) for text in rows[-1].values()]
-    if known:
-        findings.recomputed += 1
-        if not any(_as_number(text) == price for text in known):
-            findings.at(
-                "/market/price_usd",
-                f"is {printable(price)}, which the last row of the saved prices does not say",
-                "a saved price",
-                price,
-            )
-
-
-def _as_number(text: object) -> float | None:
+def as_number(text: object) -> float | None:
+    """Return a number, or the number that a text is; None when it is none."""
     try:
         return float(text) if isinstance(text, (str, int, float)) else None
     except (ValueError, OverflowError):
         return None
 
 
-def _check_future(evidence: Evidence, last: int, findings: Findings) -> None:
+def check_future(evidence: Evidence, last: int, findings: Findings) -> None:
+    """See that no saved row is later than the ordinal day ``last``."""
     day = dt.date.fromordinal(last).isoformat()
     for where, stamp, moment in _moments(evidence):
         if moment is not None and moment > day[: len(moment)]:
@@ -127,9 +93,10 @@ def _check_future(evidence: Evidence, last: int, findings: Findings) -> None:
 def _moments(evidence: Evidence) -> Iterator[tuple[str, object, str | None]]:
     """Go through all dated rows: where each stands, its stamp, and the stamp as a day or a month."""
     for pool_id, chart in evidence.charts.items():
+        where = f"the chart of {printable(pool_id, 40)}"
         for row in chart if isinstance(chart, list) else []:
             stamp = row.get("timestamp") if isinstance(row, dict) else None
-            yield f"the chart of {printable(pool_id, 40)}", stamp, _moment(stamp)
+            yield where, stamp, _moment(stamp)
     for row in evidence.hacks:
         stamp = row.get("date") if isinstance(row, dict) else None
         yield "the list of hacks", stamp, _moment(stamp)
@@ -145,7 +112,7 @@ def _moment(stamp: object) -> str | None:
     if isinstance(stamp, str) and not stamp.isdecimal():
         match = _STAMP.match(stamp)
         return match[0] if match else None
-    seconds = _as_number(stamp)
+    seconds = as_number(stamp)
     if seconds is None or isinstance(stamp, bool) or not 0 <= seconds < 2**36:
         return None
     return dt.datetime.fromtimestamp(seconds, dt.UTC).date().isoformat()

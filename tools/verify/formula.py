@@ -127,7 +127,7 @@ def evaluate(formula: str, inputs: Sequence[Any]) -> Any:
 
 def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
     match node:
-        case ast.Constant(value=constant) if isinstance(constant, (int, float, str)) and not isinstance(constant, bool):
+        case ast.Constant(value=constant) if isinstance(constant, (bool, int, float, str)):
             return constant
         case ast.Name(id=name) if name in names:
             return names[name]

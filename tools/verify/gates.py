@@ -37,6 +37,8 @@ def check_gates(record: JsonObject, findings: Findings) -> None:
     """Recompute the value and the verdict of each gate of each candidate."""
     for index, candidate in enumerate(record["candidates"]):
         pointer = f"/candidates/{index}/gates"
+        passed = all(gate["passed"] for gate in candidate["gates"])
+        findings.same(f"/candidates/{index}/passed", candidate["passed"], passed, "what its gates give")
         if not candidate["gates"]:
             findings.at(pointer, "is empty", "at least one gate")
         if not candidate["pools"]:
@@ -96,15 +98,9 @@ def _check_gate(gate: JsonObject, pointer: str, candidate: JsonObject, mandate: 
     if gate["value"] is None:
         findings.same(f"{pointer}/tested", gate["tested"], False, "what a gate without a value can be")
     if gate["rule"] == "profile_risk":
-        allowed = (
-            candidate["profile"] == mandate["profile"] or candidate["profile"] in PROFILES_OF_RISK[mandate["risk"]]
-        )
-        findings.same(
-            f"{pointer}/passed",
-            gate["passed"],
-            allowed,
-            f"the verdict on {candidate['profile']} at risk {mandate['risk']}",
-        )
+        named, profile = mandate["profile"], candidate["profile"]
+        allowed = profile in (PROFILES_OF_RISK[mandate["risk"]] if named is None else (named,))
+        findings.same(f"{pointer}/passed", gate["passed"], allowed, f"the verdict on {profile} for this mandate")
     value, limit = _number(gate["value"]), _number(gate["limit"])
     if gate["rule"] in AT_MOST | AT_LEAST and value is not None and limit is not None:
         _check_verdict(gate, value, limit, pointer, findings)

@@ -36,11 +36,12 @@ class Figure(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word outside all figures, folded, with its place."""
+    """A word outside all figures, folded, with its place and the word after it."""
 
     start: int
     end: int
     text: str
+    following: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def mask_figures(markdown: str, figures: Sequence[Figure]) -> Prose:
         pieces.append(_MASK * (figure.end - max(reached, figure.start)))
         reached = max(reached, figure.end)
     masked = "".join(pieces) + markdown[reached:]
-    words = [Word(m.start(), m.end(), _fold(m[0])) for m in _WORD.finditer(masked)]
+    found = [(match.start(), match.end(), _fold(match[0])) for match in _WORD.finditer(masked)]
+    following = [text for _, _, text in found[1:]] + [""]
+    words = [Word(*word, after) for word, after in zip(found, following, strict=False)]
     return Prose(markdown, masked, words, {figure.start: figure for figure in figures})
 
 

@@ -1,4 +1,4 @@
-"""The metrics of the candidates, recomputed from the saved charts."""
+"""The metrics of the candidates and their benchmark, recomputed from the saved charts."""
 
 from __future__ import annotations
 
@@ -6,133 +6,82 @@ from collections.abc import Sequence
 
 from tools.verify import metrics
 from tools.verify.book import WEIGHTS, Book, JsonObject
-from tools.verify.report import Findings, close
-from tools.verify.series import DAYS_PER_YEAR, daily_return, ordinal
+from tools.verify.report import Findings
+from tools.verify.series import LARGEST_WINDOW, ordinal
 
-LARGEST_WINDOW = 365
+AVERAGING_DAYS = 30
+
+Window = tuple[int, int]
 
 
 def check_returns(book: Book, findings: Findings) -> None:
-    """Recompute every metric of every candidate that follows from its daily returns."""
+    """Recompute every metric of every candidate that follows from daily returns, over the one window of all of them."""
+    candidates = [
+        (f"/candidates/{index}", candidate)
+        for index, candidate in enumerate(book.record["candidates"])
+        if candidate["pools"]
+    ]
     rate = book.record["market"]["risk_free"]["rate"]
+    window = _window(book, findings) if candidates else None
+    if window is None:
+        return
     if rate <= -1.0:
         findings.at("/market/risk_free/rate", "is a loss of everything", "a rate above −1", rate)
         return
-    for index, candidate in enumerate(book.record["candidates"]):
-        if candidate["pools"]:
-            window = _window(candidate, f"/candidates/{index}/window", book, findings)
-            if window is not None:
-                _check_return_metrics(candidate, f"/candidates/{index}", window, book, findings)
-    _check_alpha_and_beta(book, findings)
+    benchmark = book.benchmark(window)
+    for pointer, candidate in candidates:
+        _check_metrics(candidate, pointer, window, benchmark, book, findings)
 
 
-def _window(candidate: JsonObject, pointer: str, book: Book, findings: Findings) -> tuple[int, int] | None:
-    """Return the first and the last day of the window; None, and a difference, when it cannot be used."""
-    window = candidate["window"]
+def _window(book: Book, findings: Findings) -> Window | None:
+    """Return the first and the last day of the shared window; None, and a difference, when it cannot be used."""
+    window = book.record["candidates"][0]["window"]
+    pointer = "/candidates/0/window"
     first, last = ordinal(window["first"]), ordinal(window["last"])
     if first is None or last is None or not 1 < last - first + 1 <= LARGEST_WINDOW:
-        findings.at(
-            pointer, f"is not a window of 2 to {LARGEST_WINDOW} days", f"at most {LARGEST_WINDOW} days", str(window)
-        )
+        findings.at(pointer, f"is not a window of 2 to {LARGEST_WINDOW} days", "a window", str(window))
         return None
+    pools = [pool for candidate in book.record["candidates"] for pool in candidate["pools"]]
+    shortest = min([LARGEST_WINDOW, *(pool["history_days"] for pool in pools)])
     findings.same(f"{pointer}/days", window["days"], last - first + 1, "the days from first to last")
+    findings.same(f"{pointer}/days", window["days"], shortest, "the history of the youngest pool, at most 365 days,")
     findings.same(f"{pointer}/last", last, book.last, "the day decided on")
-    shortest = min(pool["history_days"] for other in book.record["candidates"] for pool in other["pools"])
-    findings.same(
-        f"{pointer}/days",
-        window["days"],
-        min(LARGEST_WINDOW, shortest),
-        "the days that all candidates' pools have, at most 365,",
-    )
     return first, last
 
 
-def strategy_returns(
-    candidate: JsonObject, window: tuple[int, int], book: Book, findings: Findings
-) -> list[float] | None:
-    """Return the weighted daily returns of a candidate; None when a pool has none."""
-    total = [0.0] * (window[1] - window[0] + 1)
-    for pool in candidate["pools"]:
-        returns = book.returns(pool["pool_id"], *window, findings)
-        if returns is None:
-            return None
-        weight = pool["weight"]
-        total = [value + weight * r for value, r in zip(total, returns, strict=True)]
-    return total
-
-
-def _check_return_metrics(
-    candidate: JsonObject, pointer: str, window: tuple[int, int], book: Book, findings: Findings
+def _check_metrics(
+    candidate: JsonObject, pointer: str, window: Window, benchmark: Sequence[float], book: Book, findings: Findings
 ) -> None:
-    returns = strategy_returns(candidate, window, book, findings)
-    if returns is None:
-        return
+    returns = [0.0] * (window[1] - window[0] + 1)
+    apys = list(returns)
+    for pool in candidate["pools"]:
+        pool_apys, pool_returns = book.apys(pool["pool_id"], *window), book.returns(pool["pool_id"], *window)
+        if pool_apys is None or pool_returns is None:
+            findings.at(pointer, f"cannot be recomputed: the saved chart of pool {pool['pool_id']:.40} is too short")
+            return
+        weight = pool["weight"]
+        apys = [total + weight * apy for total, apy in zip(apys, pool_apys, strict=True)]
+        returns = [total + weight * r for total, r in zip(returns, pool_returns, strict=True)]
     rate = book.record["market"]["risk_free"]["rate"]
-    for name, estimate in metrics.estimates(returns, rate).items():
+    for name, estimate in metrics.estimates(returns, benchmark, rate).items():
         found = candidate["metrics"][name]
         if found is None and estimate.may_be_null:
             continue
-        findings.number(
-            f"{pointer}/metrics/{name}",
-            found,
-            estimate.value,
-            "what the saved rows give",
-            estimate.relative,
-            metrics.ABSOLUTE,
-        )
-    _check_range(candidate, pointer, window, returns, book, findings)
+        place, source = f"{pointer}/metrics/{name}", "what the saved rows give"
+        findings.number(place, found, estimate.value, source, estimate.relative, estimate.absolute)
+    _check_range(candidate, pointer, apys, findings)
 
 
-def _check_range(
-    candidate: JsonObject,
-    pointer: str,
-    window: tuple[int, int],
-    returns: Sequence[float],
-    book: Book,
-    findings: Findings,
-) -> None:
-    """See that the range of the APY lies within what the window saw (or includes today's own)."""
-    low, high = candidate["apy_low"], candidate["apy_high"]
+def _check_range(candidate: JsonObject, pointer: str, apys: Sequence[float], findings: Findings) -> None:
+    """Recompute the last, the lowest and the highest 30-day average of the APY, the range widened to the day's own."""
+    span = min(AVERAGING_DAYS, len(apys))
+    averages = [sum(apys[end - span : end]) / span for end in range(span, len(apys) + 1)]
     today = candidate["metrics"]["portfolio_apy"]
-    days = [0.0] * len(returns)
-    for pool in candidate["pools"]:
-        apys = book.apys(pool["pool_id"], *window, findings) or days
-        days = [value + pool["weight"] * apy for value, apy in zip(days, apys, strict=True)]
-    if today is None:
-        return
-    least = min((1.0 + min(returns)) ** DAYS_PER_YEAR - 1.0, min(days), today)
-    most = max(max(days), today)
-    findings.recomputed += 1
-    if not (least - WEIGHTS <= low <= high <= most + WEIGHTS):
-        what = f"and apy_high are {low} and {high}, but the window saw {least} to {most}"
-        findings.at(f"{pointer}/apy_low", what, f"{least} to {most}", f"{low} to {high}")
-
-
-def _check_alpha_and_beta(book: Book, findings: Findings) -> None:
-    """See that one benchmark explains alpha and beta of all candidates.
-
-    alpha = 365 · ((mean − rf) − beta · (mean of the benchmark − rf)), and the benchmark is the same for all: each
-    candidate with a beta gives the benchmark's excess return, and all must give the same. The eligible pools that make
-    it are not in the record, so one candidate alone proves nothing.
-    """
-    rate = book.record["market"]["risk_free"]["rate"]
-    known: list[tuple[str, float, float, float]] = []
-    for index, candidate in enumerate(book.record["candidates"]):
-        alpha, beta = candidate["metrics"]["alpha"], candidate["metrics"]["beta"]
-        first, last = ordinal(candidate["window"]["first"]), ordinal(candidate["window"]["last"])
-        if alpha is None or beta is None or first is None or last is None or not 1 < last - first + 1 <= LARGEST_WINDOW:
-            continue
-        returns = strategy_returns(candidate, (first, last), book, findings) if candidate["pools"] else None
-        if returns:
-            excess = DAYS_PER_YEAR * (sum(returns) / len(returns) - daily_return(rate))
-            known.append((f"/candidates/{index}/metrics/alpha", alpha, beta, excess))
-    steepest = max(known, key=lambda entry: abs(entry[2]), default=None)
-    if steepest is None or steepest[2] == 0.0:
-        return
-    benchmark = (steepest[3] - steepest[1]) / steepest[2]
-    for pointer, alpha, beta, excess in known:
-        expected = excess - beta * benchmark
-        findings.recomputed += 1
-        if not close(alpha, expected, metrics.RELATIVE, 1e-9 * (1.0 + abs(beta * benchmark))):
-            what = f"is {alpha}, but with its beta and the benchmark of the other candidates it is {expected}"
-            findings.at(pointer, what, expected, alpha)
+    own = [] if today is None else [today]
+    expected = {
+        "apy_mean_30d": averages[-1],
+        "apy_low": min([*averages, *own]),
+        "apy_high": max([*averages, *own]),
+    }
+    for name, value in expected.items():
+        findings.number(f"{pointer}/{name}", candidate[name], value, "what the saved rows give", WEIGHTS)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DAYS_PER_YEAR = 365
+LARGEST_WINDOW = 365
 LONGEST_GAP = 3
 LARGEST_PERCENT = 1000.0
 SPIKE_RATIO, SPIKE_RISE, SPIKE_MEMORY, SPIKE_LEAST_BEFORE = 10.0, 0.20, 30, 7
@@ -24,29 +25,37 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True)
 class PoolSeries:
-    """A pool's usable values (APY as a fraction) by ordinal day, and the first day with a valid one."""
+    """A pool's usable values (APY as a fraction) by ordinal day, its spikes, and the first day with a valid value."""
 
     first: int
     usable: Mapping[int, float]
+    spikes: frozenset[int]
 
-    def window(self, first: int, last: int) -> tuple[list[float], int] | None:
-        """Return one APY a day from ``first`` to ``last``, and the longest run of days filled.
-
-        None without a value to begin with.
-        """
+    def window(self, first: int, last: int) -> list[float] | None:
+        """Return one APY a day from ``first`` to ``last``; None without a value to begin with."""
         value = self.usable.get(first)
         if value is None:
             value = self.usable.get(max((day for day in self.usable if day < first), default=0))
         if value is None:
             return None
-        values, run, longest = [], 0, 0
+        values = []
         for day in range(first, last + 1):
-            found = self.usable.get(day)
-            run = run + 1 if found is None else 0
-            longest = max(longest, run)
-            value = value if found is None else found
+            value = self.usable.get(day, value)
             values.append(value)
-        return values, longest
+        return values
+
+    def missing(self, first: int, last: int) -> list[int]:
+        """Return the days from ``first`` (or the pool's own first) to ``last`` without a usable value."""
+        return [day for day in range(max(first, self.first), last + 1) if day not in self.usable]
+
+
+def longest_run(days: Sequence[int]) -> int:
+    """Return the length of the longest run of consecutive days in an ascending list."""
+    longest = run = 0
+    for index, day in enumerate(days):
+        run = run + 1 if index and day == days[index - 1] + 1 else 1
+        longest = max(longest, run)
+    return longest
 
 
 def ordinal(text: object) -> int | None:
@@ -83,8 +92,8 @@ def pool_series(chart: Sequence[Any], last: int) -> PoolSeries | None:
         return None
     days = sorted(valid)
     values = [valid[day] for day in days]
-    usable = {day: value for n, (day, value) in enumerate(zip(days, values, strict=True)) if not _spike(values, n)}
-    return PoolSeries(days[0], usable)
+    spikes = frozenset(day for n, day in enumerate(days) if _spike(values, n))
+    return PoolSeries(days[0], {day: value for day, value in valid.items() if day not in spikes}, spikes)
 
 
 def _spike(values: Sequence[float], n: int) -> bool:

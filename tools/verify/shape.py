@@ -205,7 +205,7 @@ MARKET = Fields(
         "price_usd": Optional(number),
         "price_source": Optional(text),
         "benchmark": text,
-        "warnings": TEXTS,
+        **dict.fromkeys(("benchmark_pools", "warnings"), TEXTS),
     }
 )
 POOL = Fields(
@@ -261,15 +261,17 @@ CANDIDATE = Fields(
         "window": Fields({"first": DAY, "last": DAY, "days": count}),
         "metrics": Fields(dict.fromkeys(METRICS, Optional(number))),
         "metrics_missing": Mapped(text),
-        **dict.fromkeys(("apy_low", "apy_high"), number),
+        **dict.fromkeys(("apy_mean_30d", "apy_low", "apy_high"), number),
         "risk": RISK,
         "gates": Listed(GATE, 100),
+        "passed": flag,
         "score": SCORE,
     }
 )
 CHOICE = Fields(
     {
         **dict.fromkeys(("candidate_id", "method"), text),
+        "amount": Optional(number),
         "pools": Listed(Fields({"pool_id": text, "weight": share, "amount": Optional(number)}), 100),
         "expected": Fields(
             {

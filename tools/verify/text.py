@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from tools.verify import shape, shown
 from tools.verify.claims import check_claims
 from tools.verify.folder import RATIONALE
 from tools.verify.prose import MARKUP, Figure, check_prose, mask_figures
-from tools.verify.report import Findings, printable
-from tools.verify.strict_json import PointerError, resolve, tokens, value_at
+from tools.verify.report import Difference, Findings, printable
+from tools.verify.strict_json import NotStrictJsonError, PointerError, parse, resolve, tokens, value_at
 
 MAX_MARKDOWN = 4 * 2**20
 MAX_FIGURE = 300
@@ -24,7 +25,23 @@ _UNIT_AFTER = re.compile(
 _UNITS_ALLOWED_AFTER = {"percentage": "percentage_points", "bps": "bps", "bp": "bps", "basis": "bps"}
 
 
-def check_text(document: dict[str, Any], rationale: bytes | None, findings: Findings) -> None:
+def check_text(record: dict[str, Any]) -> tuple[Difference, ...]:
+    """Check the text of a record that is still plain data: its ``rationale`` and all that it points to.
+
+    Returns what does not hold, at most 50 entries; numbers count as JSON writes them. Raises nothing for a text that is
+    wrong.
+    """
+    findings = Findings()
+    try:
+        exact = parse(json.dumps(record, ensure_ascii=False).encode("utf-8", errors="surrogatepass"), exact=True)
+    except (NotStrictJsonError, TypeError, RecursionError, ValueError) as error:
+        findings.add(RATIONALE, f"belongs to a record that is not JSON: {printable(str(error))}")
+    else:
+        check_markdown(exact, None, findings)
+    return findings.report().differences
+
+
+def check_markdown(document: dict[str, Any], rationale: bytes | None, findings: Findings) -> None:
     """Check the text of a recommendation read with exact numbers; ``rationale`` is the file beside it."""
     part = document.get("rationale")
     if not isinstance(part, dict) or not isinstance(part.get("markdown"), str):

@@ -73,4 +73,7 @@ SUPERLATIVES: frozenset[str] = frozenset(
 )
 """Comparisons that also hold with ``==`` (the largest equals the maximum)."""
 
+NOT_COMPARING: frozenset[tuple[str, str]] = frozenset([("most", "recent"), ("most", "recently")])
+"""Words that compare nothing before the word beside them: they speak of time."""
+
 NEGATIONS: frozenset[str] = frozenset(["not", "no", "never", "nor", "neither", "cannot"])

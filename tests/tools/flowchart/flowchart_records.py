@@ -47,7 +47,7 @@ def market(**changes: Any) -> Plain:
             "token_not_allowed": 96, "too_small": 31, "short_history": 14, "long_gap": 6, "zero_yield": 4,
             "malformed": 3, "duplicate_id": 1,
         },
-        "ruled_out": {"protocol_excluded": 3, "chain_not_wanted": 2},
+        "ruled_out": {"protocols_exclude": 3, "chains_include": 2},
         "warnings": ["3 pools without a chart"],
     }  # fmt: skip
     return plain | changes

@@ -76,7 +76,7 @@ def test_every_stage_of_a_choice_is_shown() -> None:
         ]
     ]
     assert labels(graph, "eligible") == [
-        ["17 eligible", "the user's limits drop", "3 · protocol excluded", "2 · chain not wanted"]
+        ["17 eligible", "the user's limits drop", "3 · protocol left out", "2 · another chain"]
     ]
     assert [label[0] for label in labels(graph, "profile")] == [
         "Ultra Safe",
@@ -88,8 +88,8 @@ def test_every_stage_of_a_choice_is_shown() -> None:
         "Blue Chip",
     ]
     assert labels(graph, "emptied") == [
-        ["Maximum Yield", "emptied by TVL of a pool", "5 → 1 pools"],
-        ["High Risk", "emptied by APY trending down", "4 → 0 pools"],
+        ["Maximum Yield", "emptied: TVL of a pool", "5 → 1 pools"],
+        ["High Risk", "emptied: APY trending down", "4 → 0 pools"],
     ]
     assert labels(graph, "choice") == [
         [
@@ -167,7 +167,7 @@ def test_a_profile_that_was_not_asked_for_says_so() -> None:
     gate = records.gate("profile_risk", "blue_chip", "growth", passed=False)
     assert risk_label([[gate]])[0] == ["Failed", "✗ not the profile asked for"]
     gate = records.gate("profile_risk", "low", "high", passed=False)
-    assert risk_label([[gate]])[0] == ["Failed", "✗ risk of the profile high, limit low"]
+    assert risk_label([[gate]])[0] == ["Failed", "✗ high-risk profile, limit low"]
 
 
 def test_what_was_sent_back_has_an_edge_back() -> None:
@@ -195,21 +195,21 @@ def test_the_chosen_way_leads_from_the_market_to_the_pools() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "title", "verdict", "parent"),
+    ("name", "kind", "title", "verdict", "parent"),
     [
-        ("infeasible", "No feasible strategy", "failed", "risk"),
-        ("all_emptied", "No feasible strategy", "failed", "emptied"),
-        ("not_enough_data", "Not enough data", "untested", "eligible"),
-        ("out_of_scope", "Out of scope", "failed", "mandate"),
+        ("infeasible", "outcome", "No feasible strategy", "failed", "risk"),
+        ("all_emptied", "outcome", "No feasible strategy", "failed", "emptied"),
+        ("not_enough_data", "stopped", "Not enough data", "untested", "eligible"),
+        ("out_of_scope", "stopped", "Out of scope", "failed", "mandate"),
     ],
 )
-def test_other_outcomes_end_in_a_node_that_says_so(name: str, title: str, verdict: str, parent: str) -> None:
+def test_other_outcomes_end_in_a_node_that_says_so(name: str, kind: str, title: str, verdict: str, parent: str) -> None:
     made = records.OUTCOMES[name]()
     graph = build_graph(made)
-    (node,) = nodes(graph, "outcome")
+    (node,) = nodes(graph, kind)
     assert (node["label"][0], node["verdict"]) == (title, verdict)
     assert node["label"][-1] == made["reason"]
-    assert {graph.nodes[n]["kind"] for n in graph.predecessors(titled(graph, "outcome", title))} == {parent}
+    assert {graph.nodes[n]["kind"] for n in graph.predecessors(titled(graph, kind, title))} == {parent}
     assert not nodes(graph, "choice")
     assert not nodes(graph, "pool")
 

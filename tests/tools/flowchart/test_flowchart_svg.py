@@ -116,6 +116,20 @@ def test_no_edge_runs_through_a_box(graph: Any, drawing: Drawing) -> None:
                 assert not (box.x < x < box.x + box.width and box.y < y < box.y + box.height), (route.source, box.node)
 
 
+def test_a_profile_and_its_verdict_stand_in_one_row(graph: Any, drawing: Drawing) -> None:
+    boxes = {box.node: box for box in drawing.boxes}
+    for a, b in graph.edges:
+        if (graph.nodes[a]["kind"], graph.nodes[b]["kind"]) == ("profile", "risk"):
+            assert (boxes[a].y, boxes[a].height) == pytest.approx((boxes[b].y, boxes[b].height))
+
+
+def test_the_chosen_way_runs_straight_into_the_choice() -> None:
+    graph = build_graph(records.record())
+    routes = [r for r in place(graph).routes if graph.nodes[r.target]["kind"] == "choice"]
+    (chosen,) = (route for route in routes if route.attributes["style"] == "chosen")
+    assert chosen.points[0][1] == pytest.approx(chosen.points[3][1])
+
+
 def points(curve: Any) -> list[tuple[float, float]]:
     found = []
     for t in (i / 40 for i in range(41)):
@@ -186,7 +200,8 @@ def test_the_picture_names_itself(root: ElementTree.Element, graph: Any, name: s
         assert title == graph.graph["title"]
     assert description
     assert description.startswith("As of 2025-02-28.")
-    assert ("not reached" in description) == (name not in {"choice", "full", "hostile"})
+    assert ("not reached" in description) == (name in {"not_enough_data", "out_of_scope"})
+    assert ("no strategy" in description) == (name in {"infeasible", "all_emptied", "hostile_end"})
 
 
 def test_only_a_synthetic_market_carries_the_banner() -> None:

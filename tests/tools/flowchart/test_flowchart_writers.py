@@ -73,7 +73,7 @@ def test_a_stray_line_would_be_seen() -> None:
 def test_mermaid_shows_marks_classes_and_dashes() -> None:
     text = to_mermaid(build_graph(records.record()))
     assert '["★ Balanced Score<br/>inverse volatility' in text
-    assert re.search(r'\["✗ Failed<br/>✗ risk of the profile high, limit medium.*"\]:::failed', text)
+    assert re.search(r'\["✗ Failed<br/>✗ high-risk profile, limit medium.*"\]:::failed', text)
     assert '["? Untested#58; loss limits<br/>' in text
     assert re.search(r'n\d+ -\.->\|"sent back once"\| n\d+', text)
 
@@ -166,7 +166,9 @@ def test_what_the_face_lacks_is_replaced() -> None:
         (0.0000012345, "BTC", "0.0000012 BTC"),
         (0.0, "ETH", "0 ETH"),
         (250_000.0, "USD", "$250,000"),
-        (2487.1, "USD", "$2,487.10"),
+        (2487.1, "USD", "$2,487"),
+        (487.1, "USD", "$487.10"),
+        (0.0034, "USD", "$0.0034"),
     ],
 )
 def test_amounts(value: float, asset: str, text: str) -> None:
@@ -185,6 +187,11 @@ def test_figures_are_rounded_half_to_even_on_their_decimals() -> None:
     assert wording.basis_points(331.4) == "+331 bps"
     assert wording.basis_points(-14.2) == "-14 bps"
     assert wording.basis_points(0.2) == "0 bps"
+
+
+def test_a_sentence_keeps_its_signs_and_loses_what_does_not_print() -> None:
+    assert wording.sentence("don't\n put $5 > 3\x1b[0m\u202e", 40) == "don't put $5 > 3 [0m"
+    assert wording.sentence("a" * 50, 10) == "a" * 9 + "…"
 
 
 def test_a_breach_shows_the_digits_that_tell_it_apart() -> None:

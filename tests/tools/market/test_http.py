@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import feed_server as fs
 import pytest
 
-import feed_server as fs
 from tools.errors import MarketError, MarketUnavailable
 from tools.market.http import BreakerOpen, Fetcher, Limits, retry_after, shown
 
@@ -306,9 +306,7 @@ def test_a_host_that_is_not_allowed_is_never_asked(feed: fs.Feed, clock: Clock) 
     assert feed.requests == []
 
 
-def test_proxies_of_the_environment_are_ignored(
-    feed: fs.Feed, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxies_of_the_environment_are_ignored(feed: fs.Feed, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     with fs.serve() as trap:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, trap.url)

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import gzip
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,7 +122,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def remote(feed: fs.Feed, clock: Clock, store: Store | None = None, refresh: bool = False, **limits: float) -> HttpSource:
+def remote(
+    feed: fs.Feed, clock: Clock, store: Store | None = None, refresh: bool = False, **limits: float
+) -> HttpSource:
     fetcher = clock.fetcher(feed.url, **limits)
     return HttpSource(feed.url, store=store, now=clock.now, refresh=refresh, fetcher=fetcher)
 
@@ -285,7 +288,9 @@ def test_charts_end_with_their_day(either: FolderSource | HttpSource) -> None:
     assert either.charts([], DAY) == {}
 
 
-@pytest.mark.parametrize("bad", ["", "a", "../pools/2025-02-28", IDS[0].upper(), IDS[0] + "\n", IDS[0] + "?x=1", "%2e%2e"])
+@pytest.mark.parametrize(
+    "bad", ["", "a", "../pools/2025-02-28", IDS[0].upper(), IDS[0] + "\n", IDS[0] + "?x=1", "%2e%2e"]
+)
 def test_an_id_that_is_none_has_no_chart(either: FolderSource | HttpSource, bad: str) -> None:
     bad = bad.replace("00000000-C", "0000000A-C")  # digits have no capitals
     assert either.charts([bad, IDS[0]], DAY) == {bad: None, IDS[0]: CHART[:3]}
@@ -309,7 +314,13 @@ def test_tables_end_with_their_day_and_months_with_the_last_complete_one(either:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("prices", "none.csv"), ("pools", "eth_usd_daily.csv"), ("prices", "../hacks.json"), ("prices", "a/b.csv"), ("..", "x.csv")],
+    [
+        ("prices", "none.csv"),
+        ("pools", "eth_usd_daily.csv"),
+        ("prices", "../hacks.json"),
+        ("prices", "a/b.csv"),
+        ("..", "x.csv"),
+    ],
 )
 def test_a_table_that_is_not_there_is_an_absence(either: FolderSource | HttpSource, kind: str, name: str) -> None:
     assert either.table(kind, name, DAY) is None
@@ -373,7 +384,7 @@ def test_an_answer_that_is_none_is_corrupt_and_not_kept(feed: fs.Feed, clock: Cl
 
 def test_an_address_without_pools_has_no_snapshot(feed: fs.Feed, clock: Clock) -> None:
     del feed.documents["/pools"]
-    with pytest.raises(SnapshotMissing, match="it serves no /pools"):
+    with pytest.raises(SnapshotMissing, match="has no snapshot of 2025-02-28"):
         remote(feed, clock).pools(DAY)
 
 
@@ -461,7 +472,9 @@ def test_what_the_store_lost_is_fetched_again(feed: fs.Feed, clock: Clock, store
     assert len(store.notes) == 1
 
 
-@pytest.mark.parametrize("fault", [fs.status(500), fs.cut_at(30), fs.sent(b"<html>"), fs.status(302, Location="/pools")])
+@pytest.mark.parametrize(
+    "fault", [fs.status(500), fs.cut_at(30), fs.sent(b"<html>"), fs.status(302, Location="/pools")]
+)
 def test_a_history_that_fails_is_left_out(feed: fs.Feed, clock: Clock, store: Store, fault: fs.Fault) -> None:
     for pool_id in IDS[:4]:
         feed.fail(f"/chart/{pool_id}", fault, times=4)
@@ -470,6 +483,7 @@ def test_a_history_that_fails_is_left_out(feed: fs.Feed, clock: Clock, store: St
     charts = source.charts(IDS, DAY, lambda done, of: calls.append((done, of)))
     assert list(charts) == IDS[4:]
     assert calls[-1] == (20, 20)
+    feed.faults.clear()
     assert remote(feed, clock, store).charts(IDS, DAY).keys() == set(IDS)  # a failure is not remembered as an absence
 
 
@@ -489,9 +503,15 @@ def test_two_failures_of_two_are_not_many(feed: fs.Feed, clock: Clock) -> None:
 def test_a_host_that_is_down_raises(feed: fs.Feed, clock: Clock) -> None:
     for pool_id in IDS:
         feed.fail(f"/chart/{pool_id}", fs.refused_early, times=9)
-    with pytest.raises(BreakerOpen, match="histories could not be fetched"):
-        remote(feed, clock, breaker_failures=8, parallel=1, attempts=8).charts(IDS, DAY)
-    assert len(feed.requests) <= 9
+    with pytest.raises(MarketUnavailable, match=r"20 of 20 histories could not be fetched; the first:.*ReadError"):
+        remote(feed, clock, breaker_failures=8, parallel=1, attempts=2).charts(IDS, DAY)
+    assert len(feed.requests) == 8
+
+
+def test_an_open_breaker_raises_however_few_fail(feed: fs.Feed, clock: Clock) -> None:
+    feed.fail(f"/chart/{IDS[0]}", fs.status(500), times=9)
+    with pytest.raises(BreakerOpen, match="1 of 1 histories"):
+        remote(feed, clock, breaker_failures=2).charts(IDS[:1], DAY)
 
 
 def test_the_order_of_the_answers_does_not_matter(feed: fs.Feed, clock: Clock) -> None:
@@ -591,6 +611,21 @@ def test_live_answers_for_a_past_day_from_the_store(feed: fs.Feed, clock: Clock,
         source.day(dt.date(2025, 3, 1))
 
 
+def test_a_past_snapshot_that_was_damaged_is_not_replaced_by_todays(feed: fs.Feed, clock: Clock, store: Store) -> None:
+    live_documents(feed)
+    live(feed, clock, store).pools(DAY)
+    store.close()
+    connection = sqlite3.connect(store.path)
+    with connection:
+        connection.execute("UPDATE blobs SET body = x'00'")
+    connection.close()
+    clock.moment = NOON + dt.timedelta(days=3)
+    with pytest.raises(SnapshotMissing, match="no snapshot of 2025-02-28"):
+        live(feed, clock, store).pools(DAY)
+    assert feed.requests == ["/yields/pools"]
+    assert store.quarantined == 1
+
+
 def test_live_stays_on_its_day_over_midnight(feed: fs.Feed, store: Store) -> None:
     live_documents(feed)
     clock = Clock(dt.datetime(2025, 2, 28, 23, 59, 59, tzinfo=dt.UTC))
@@ -663,11 +698,12 @@ def served(market: Path, day: str) -> Iterator[str]:
         server.stdout.close()
 
 
-@pytest.mark.parametrize("day", ["2024-10-01", "2025-02-28", "2025-09-26"])
-def test_folder_and_url_of_the_recorded_market_answer_alike(market_folder: Path, day: str) -> None:
+@pytest.mark.parametrize(("day", "step"), [("2025-02-28", 2), ("2025-09-26", 5), ("2024-10-01", 20)])
+def test_folder_and_url_of_the_recorded_market_answer_alike(market_folder: Path, day: str, step: int) -> None:
+    """A part of tables and histories at each date: all of them would take longer than all other tests."""
     as_of = dt.date.fromisoformat(day)
-    ids = sorted(path.name.removesuffix(".json.gz") for path in (market_folder / "charts").iterdir())
-    tables = [(kind, path.name) for kind in ("prices", "rates") for path in sorted((market_folder / kind).iterdir())]
+    ids = sorted(path.name.removesuffix(".json.gz") for path in (market_folder / "charts").iterdir())[::step]
+    tables = [(kind, path.name) for kind in ("prices", "rates") for path in (market_folder / kind).iterdir()]
     digests = set()
     with served(market_folder, day) as url:
         for name in (str(market_folder), url):
@@ -675,12 +711,12 @@ def test_folder_and_url_of_the_recorded_market_answer_alike(market_folder: Path,
             evidence.pools(as_of)
             evidence.charts([*ids, IDS[0]], as_of)
             evidence.hacks(as_of)
-            for kind, table in [*tables, ("prices", "none.csv")]:
+            for kind, table in [*sorted(tables)[:: 1 + step // 5], ("prices", "none.csv")]:
                 evidence.table(kind, table, as_of)
             digests.add(evidence.sha256())
     assert len(digests) == 1
     payload = evidence.payload()
-    assert sum(bool(rows) for rows in payload["charts"].values()) > 50
+    assert any(payload["charts"].values())
     assert all(row["timestamp"][:10] <= day for rows in payload["charts"].values() for row in rows or ())
     assert sum(rows is None for rows in payload["tables"].values()) == 1
 

@@ -153,7 +153,7 @@ def test_any_flipped_byte_of_the_file_gives_the_truth_or_nothing(store: Store, t
     store.close()
     sound = store.path.read_bytes()
     used = [n for n in range(len(sound)) if sound[n]] + list(range(0, len(sound), 997))
-    for offset in used[::3]:
+    for offset in used[::7]:
         home = tmp_path / str(offset)
         (home / "market").mkdir(parents=True)
         flipped = bytearray(sound)
@@ -170,7 +170,8 @@ def _check_damaged(store: Store) -> None:
         store.put("live", "hacks", "hacks", DAY, b"[]", NOON)
         assert store.get("live", "hacks", "hacks", DAY) in {None, Observation(b"[]", NOON)}
     except MarketError as error:
-        assert str(store.path) in str(error)
+        if str(store.path) not in str(error):
+            raise
     finally:
         store.close()
 
@@ -417,3 +418,4 @@ def test_compressed_exports_are_plain_gzip(store: Store, tmp_path: Path) -> None
     store.put("live", "pools", "pools", DAY, BODY, NOON)
     [path] = store.export("live", DAY, tmp_path)
     assert gzip.decompress(path.read_bytes()) == BODY
+    assert path.read_bytes()[4:8] == bytes(4)  # no time of writing in the header

@@ -188,6 +188,13 @@ def test_flat_benchmark_gives_no_alpha_and_no_beta(residue: float) -> None:
     assert np.isnan([metrics["alpha"], metrics["beta"]]).all()
 
 
+def test_rounding_below_the_threshold_is_no_loss() -> None:
+    """A pool that pays exactly the risk-free rate, computed another way: off by the last digit of (1 + r)^(1/365)."""
+    theta = (1 + RATE) ** (1 / 365) - 1
+    metrics = single(theta - 1e-17 * np.arange(90), rate=RATE)
+    assert np.isnan([metrics["sortino"], metrics["omega"]]).all()
+
+
 def test_all_days_lose() -> None:
     metrics = single(np.full(365, -0.001) - np.arange(365) * 1e-7)
     assert metrics["omega"] == 0.0
@@ -197,7 +204,7 @@ def test_all_days_lose() -> None:
 
 def test_a_day_that_loses_everything_and_one_that_loses_more() -> None:
     returns, benchmark = sample(3, 90)
-    returns[0, 5], returns[1, 5] = -1.0, -1.5
+    returns[0, 5], returns[1, 5:7] = -1.0, -1.5  # two losses of 150 % multiply to a gain
     metrics = compute_metrics(returns, benchmark)
     assert metrics["annual_return"][0] == -1.0
     assert metrics["max_drawdown"][0] == 1.0

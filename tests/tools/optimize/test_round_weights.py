@@ -22,6 +22,11 @@ from tools.optimize import round_weights
             [0.33336, 1.0, 1.0],
             [0.3333, 0.3334, 0.3333],
         ),  # the largest remainder is at its bound
+        (
+            [0.03235, 0.03305, 0.9346],
+            [1.0] * 3,
+            [0.0324, 0.033, 0.9346],
+        ),  # a tie, though 330.5 is more than 323.5 in floats
         ([0.5, 0.49997, 0.00003, 0.0], [0.5, 1.0, 1.0, 1.0], [0.5, 0.5, 0.0, 0.0]),
     ],
 )

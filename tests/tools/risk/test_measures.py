@@ -55,6 +55,11 @@ def test_a_tail_that_earns_is_a_negative_loss() -> None:
     assert conditional_value_at_risk(returns) < 0.0
 
 
+def test_no_loss_is_zero_and_not_minus_zero() -> None:
+    for measure in (historical_var, conditional_value_at_risk, max_drawdown):
+        assert str(float(measure(np.zeros(30)))) == "0.0"
+
+
 @pytest.mark.parametrize("level", [1e-13, 1.0 - 1e-13])
 def test_extreme_levels_are_the_mean_and_the_worst(level: float) -> None:
     returns = np.array([0.01, -0.03, 0.02, -0.01])

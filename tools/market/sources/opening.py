@@ -36,7 +36,7 @@ def open_source(
         return DemoSource(seed=seed)
     if "://" in name:
         return HttpSource(_base_url(name), store=store, now=now, refresh=refresh)
-    if Path(name).expanduser().is_dir():
+    if name and Path(name).expanduser().is_dir():
         return FolderSource(name)
     raise SourceError(f"{name!r} is neither a known source nor a folder; accepted are {ACCEPTED}")
 

@@ -59,7 +59,7 @@ class HttpSource:
         """Return the rows of ``/pools``; raise ``SnapshotMissing`` when the source has no such document."""
         rows = self._one("pools", "pools", as_of)
         if rows is None:
-            raise SnapshotMissing(f"{self.label} has no snapshot of {as_of}: it serves no /pools")
+            raise SnapshotMissing(f"{self.label} has no snapshot of {as_of}; choose another date")
         return list(rows)
 
     def charts(

@@ -1,0 +1,123 @@
+"""Everything the reader knows by name: phrases, names of assets, tokens, chains and protocols, and the words that are none of these."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from tools.market.names import chain_aliases, family_aliases
+from tools.question.grammar import Grammar
+from tools.question.numerals import NUMBER_WORDS
+from tools.question.text import tokenize
+from tools.records import Asset
+from tools.strategies.tokens import ASSETS, known_symbols, load_tokens
+
+Readings = dict[str, Any]
+Words = tuple[str, ...]
+
+_PROFILE_IDS = {name: name for name in ("ultra_safe", "conservative_growth", "balanced_score", "balanced_apy", "aggressive_growth", "blue_chip", "maximum_yield", "high_risk")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The vocabulary. ``names`` maps the words of a name to what it can mean; ``special`` are names with signs in them."""
+
+    grammar: Grammar
+    names: Mapping[Words, Readings]
+    special: tuple[str, ...]
+    longest_name: int
+    common: frozenset[Words]
+    ordinary: frozenset[Words]
+    as_written: frozenset[str]
+    symbol_assets: Mapping[str, Asset]
+    known_words: frozenset[str]
+    correctable: Mapping[str, tuple[str, ...]]
+
+
+@cache
+def lexicon() -> Lexicon:
+    """Read the vocabulary; ``correctable`` holds, by first letter, the words that a misspelt word may stand for."""
+    phrases, data = _toml("phrases.toml"), _toml("names.toml")
+    lists = {(name if section == "words" else f"{section}.{name}"): items for section, table in phrases.items() for name, items in table.items()}
+    ambiguous = data["ambiguous"]
+    names = _names(data, frozenset(ambiguous["never"]))
+    special = tuple(sorted({name for name in _spellings(data) if re.search(r"[^\w\s\-']|^\d", name) and " " not in name} | set(_PROFILE_IDS)))
+    by_words = {_words(name, special): readings for name, readings in names.items()}
+    own = _literals(lists) | NUMBER_WORDS | {word for words in by_words for word in words}
+    ordinary = frozenset(_words(name, special) for name in ambiguous["ordinary"])
+    plain = set(_text("words.txt").split())
+    guard = {words[0] for words in ordinary if len(words) == 1}
+    return Lexicon(
+        grammar=Grammar(lists),
+        names=by_words,
+        special=special,
+        longest_name=max(map(len, by_words)),
+        common=frozenset(_words(name, special) for name in ambiguous["common"]),
+        ordinary=ordinary,
+        as_written=frozenset(ambiguous["symbols"]),
+        symbol_assets={symbol: asset for asset in ASSETS for symbol in load_tokens().issuers[asset]},
+        known_words=frozenset(own | plain),
+        correctable=_by_first_letter(word for word in own | plain if word not in guard),
+    )
+
+
+def _names(data: Mapping[str, Any], never: frozenset[str]) -> dict[str, Readings]:
+    """Collect what each spelling can mean; a spelling may be several things (ethereum: a chain and a coin)."""
+    names: dict[str, Readings] = {}
+    for kind, spellings in _kinds(data):
+        for spelling, value in spellings:
+            if spelling in never and kind in {"chain", "protocol"}:
+                continue
+            names.setdefault(spelling, {})[kind] = value
+    return names
+
+
+def _kinds(data: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+    yield "chain", chain_aliases().items()
+    yield "chain", _flat(data["chains"])
+    yield "protocol", family_aliases().items()
+    yield "protocol", _flat(data["protocols"])
+    yield "token", ((symbol.lower(), symbol) for symbol in sorted(known_symbols() | set(data["others"]["symbols"])))
+    yield "token", _flat(data["tokens"])
+    yield "coin", _flat(data["coins"])
+    yield "foreign", ((word, word) for words in data["foreign"].values() for word in words)
+    yield "profile", _PROFILE_IDS.items()
+
+
+def _flat(table: Mapping[str, list[str]]) -> list[tuple[str, str]]:
+    return [(spelling, value) for value, spellings in table.items() for spelling in spellings]
+
+
+def _spellings(data: Mapping[str, Any]) -> set[str]:
+    return {spelling for _, spellings in _kinds(data) for spelling, _ in spellings}
+
+
+def _words(name: str, special: tuple[str, ...]) -> Words:
+    """Return the words of a name as the lexer sees them: hyphens between words do not count."""
+    return tuple(token.word for token in tokenize(name, special) if token.text not in "-_")
+
+
+def _literals(lists: Mapping[str, list[str]]) -> set[str]:
+    """Return the words that stand in the phrases themselves, stems and references aside."""
+    return {word for items in lists.values() for item in items for word in re.findall(r"(?<![{=\w])[a-z]+(?![\w*}=])", item)}
+
+
+def _by_first_letter(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    letters: dict[str, list[str]] = {}
+    for word in sorted(words):
+        if len(word) >= 4 and word.isalpha():
+            letters.setdefault(word[0], []).append(word)
+    return {letter: tuple(items) for letter, items in letters.items()}
+
+
+def _toml(name: str) -> dict[str, Any]:
+    return tomllib.loads(_text(name))
+
+
+def _text(name: str) -> str:
+    return (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")

@@ -1,0 +1,51 @@
+"""Misspelt words: the one known word that a slip of the fingers away makes of them, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_SHORTEST = 5
+_LONG = 8
+
+
+def correct(word: str, known: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Return the known word that ``word`` stands for, None when there is none or more than one.
+
+    One slip (a letter too many, missing, wrong or swapped) is allowed from five letters on, two from eight on; in a word of four only
+    two swapped letters. The first letter must be right.
+    """
+    limit = 2 if len(word) >= _LONG else 1
+    best: list[str] = []
+    nearest = limit + 1
+    for candidate in known.get(word[:1], ()):
+        if abs(len(candidate) - len(word)) > limit or not _may_be(word, candidate):
+            continue
+        distance = slips(word, candidate, limit)
+        if distance < nearest:
+            best, nearest = [candidate], distance
+        elif distance == nearest <= limit:
+            best.append(candidate)
+    return best[0] if len(best) == 1 else None
+
+
+def _may_be(word: str, candidate: str) -> bool:
+    if len(word) < _SHORTEST:
+        return len(word) == 4 and sorted(word) == sorted(candidate)
+    return len(candidate) >= _SHORTEST
+
+
+def slips(left: str, right: str, limit: int) -> int:
+    """Return the number of slips between two words (optimal string alignment distance), ``limit`` + 1 when there are more."""
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        previous, row = row, [i]
+        for j, b in enumerate(right, start=1):
+            cost = min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) > limit:
+            return limit + 1
+        before = previous
+    return row[-1]
