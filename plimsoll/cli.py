@@ -342,13 +342,17 @@ def _seat(model: str | None, required: bool) -> Seat:
 
 def main() -> None:
     """Run the command line; foreseen errors end with one line on stderr and their exit code."""
-    from plimsoll.terminal import echo
-
     try:
         app()
     except PlimsollError as error:
-        echo(f"plimsoll: {error}", error=True)
+        _complain(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        echo("plimsoll: stopped; nothing was written", error=True)
+        _complain("stopped; nothing was written")
         sys.exit(130)
+
+
+def _complain(message: str) -> None:
+    from plimsoll.terminal import echo
+
+    echo(f"plimsoll: {message}", error=True)

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tools.records import Recommendation
-from tools.units import safe_label
+if TYPE_CHECKING:
+    from tools.records import Recommendation
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f]")
 
@@ -29,6 +30,8 @@ def show(recommendation: Recommendation, folder: Path) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
     from rich.panel import Panel
+
+    from tools.units import safe_label
 
     console = Console(highlight=False)
     width = min(console.width, 110)

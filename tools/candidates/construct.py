@@ -155,9 +155,7 @@ def _weights(
     """Solve for the weights and round them to basis points where the caps allow it."""
     returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in pools])
     weights = _solve(returns, method, pools, limits, amount_usd)
-    rounded = round_weights(weights, _upper_bounds(pools, limits, amount_usd))
-    fits = all(float(shares @ rounded) <= cap + 1e-12 for shares, cap in _group_caps(pools, limits))
-    return rounded if fits else weights
+    return round_weights(weights, _upper_bounds(pools, limits, amount_usd), _group_caps(pools, limits))
 
 
 def _upper_bounds(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> FloatArray:

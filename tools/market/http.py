@@ -62,7 +62,7 @@ class BreakerOpen(MarketUnavailable):
     """The host failed so often in a row that it is not asked again for now."""
 
 
-class _Passing(Exception):  # noqa: N818  it never leaves this module
+class _Passing(Exception):
     """A failure that another attempt may cure; ``wait`` is what the server asked for, in seconds."""
 
     def __init__(self, reason: str, wait: float | None = None, counts: bool = True) -> None:

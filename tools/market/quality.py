@@ -1,8 +1,8 @@
 """The checks on every row and every history: what cannot be used carries a reason, and nothing is repaired silently.
 
 Rows of ``/pools`` (``parse_rows``): a row needs its names and numbers in the right types (``malformed``), finite
-(``not_finite``) and within bounds (``out_of_bounds``: APY in [0, 1000 %], TVL in [0, 10^12] dollars); an id that stands
-twice is not trusted either time (``duplicate_id``).
+(``not_finite``) and within bounds (``out_of_bounds``: APY and its parts in [0, 1000 %], TVL in [0, 10^12] dollars); an
+id that stands twice is not trusted either time (``duplicate_id``).
 
 Histories (``check_history``), over the last 365 days:
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,28 +69,26 @@ def parse_rows(raw_rows: Sequence[RawRow]) -> ParsedRows:
     rows: dict[str, Row] = {}
     excluded: dict[str, str] = {}
     labels: dict[str, Label] = {}
+    times = Counter(raw["pool"] for raw in raw_rows if type(raw.get("pool")) is str)
     for number, raw in enumerate(raw_rows):
         label = _label(raw)
         if label is None:
             excluded[f"row {number}"] = "malformed"
             continue
         pool_id: str = raw["pool"]
-        if pool_id in labels:
-            rows.pop(pool_id, None)
-            excluded[pool_id] = excluded[f"{pool_id} (row {number})"] = "duplicate_id"
-            continue
-        labels[pool_id] = label
-        row = _row(pool_id, label, raw)
-        if isinstance(row, str):
-            excluded[pool_id] = row
-        else:
+        row = _row(pool_id, label, raw) if times[pool_id] == 1 else "duplicate_id"
+        if isinstance(row, Row):
             rows[pool_id] = row
+        else:
+            excluded[f"{pool_id} (row {number})" if pool_id in labels else pool_id] = row
+        labels.setdefault(pool_id, label)
     return ParsedRows(len(raw_rows), rows, excluded, labels)
 
 
 def _label(raw: RawRow) -> Label | None:
+    """Return a row's names; an id with a blank in it is none, for it could pass for the ``row N`` of another row."""
     names = raw.get("pool"), raw.get("project"), raw.get("chain"), raw.get("symbol")
-    if all(type(name) is str and name for name in names):
+    if all(type(name) is str and name for name in names) and " " not in raw["pool"]:
         return Label(*names[1:])  # type: ignore[arg-type]
     return None
 
@@ -99,15 +98,16 @@ def _row(pool_id: str, label: Label, raw: RawRow) -> Row | str:
     for value, required in ((tvl, True), (apy, True), (base, False), (reward, False)):
         if value is None and not required:
             continue
-        if value in _NON_FINITE:
+        if isinstance(value, str) and value in _NON_FINITE:
             return "not_finite"
         if type(value) is not float and type(value) is not int:
             return "malformed"
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             return "not_finite"
     assert tvl is not None
     assert apy is not None
-    if not 0.0 <= tvl <= MAX_TVL_USD or not 0.0 <= apy <= 100.0 * MAX_APY:
+    rates = (rate for rate in (apy, base, reward) if rate is not None)
+    if not 0.0 <= tvl <= MAX_TVL_USD or not all(0.0 <= rate <= 100.0 * MAX_APY for rate in rates):
         return "out_of_bounds"
     meta = raw.get("poolMeta")
     return Row(
@@ -184,10 +184,9 @@ def _daily(chart: Sequence[RawRow], as_of: dt.date) -> tuple[FloatArray, FloatAr
 
 def _is_day(text: str) -> bool:
     try:
-        dt.date.fromisoformat(text)
+        return dt.date.fromisoformat(text).isoformat() == text  # fromisoformat reads 2025-W09-5 and 20250228 too
     except ValueError:
         return False
-    return True
 
 
 def _number(value: object) -> float:

@@ -69,7 +69,10 @@ def load_profiles(path: Path | None = None) -> Mapping[ProfileId, Profile]:
 
 @functools.cache
 def load_limits(path: Path | None = None) -> Mapping[RiskLevel, Mapping[Asset, Limits]]:
-    """Read the limits of each level of risk, for each asset; raises UsageError naming the level and field that is wrong."""
+    """Read the limits of each level of risk, for each asset.
+
+    Raises UsageError naming the level and field that is wrong.
+    """
     data = read_table(path, "limits.toml")
     loaded: dict[RiskLevel, dict[Asset, Limits]] = {level: {} for level in RISK_ORDER}
     for asset in ASSETS:

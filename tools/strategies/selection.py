@@ -11,7 +11,7 @@ from tools.strategies.profiles import Limits, Profile, SortKey
 from tools.strategies.universe import Pool, ruled_out
 
 MAX_POOLS = 20
-SMALLEST_APY = 0.0005  # a pool that pays under five basis points on the day is not worth its risk, whatever it once paid
+SMALLEST_APY = 0.0005  # a pool that pays under five basis points on the day is not worth its risk
 
 # Higher ranks first; ties go to the larger pool, then to the id.
 _SORT: dict[SortKey, Callable[[Pool], float]] = {
@@ -113,7 +113,7 @@ def _filter(
     reasons = ruled_out(tuple(pools), mandate)
     rules: list[tuple[str, Callable[[Pool], bool]]] = [
         (rule, lambda pool, rule=rule: reasons.get(pool.id) != rule)  # type: ignore[misc]
-        for rule in dict.fromkeys(reasons[pool.id] for pool in pools if pool.id in reasons)
+        for rule in sorted(set(reasons.values()))
     ]
     rules += [
         ("pays_nothing", lambda pool: pool.row.apy >= SMALLEST_APY),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tools.records import Asset
 
 ASSETS: tuple[Asset, ...] = get_args(Asset)
 _SEPARATORS = re.compile(r"[-/ ]+")
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,16 @@ class TokenTable:
     def tokens_of(self, project: str, symbol: str) -> tuple[str, ...]:
         """Return a pool's tokens, sorted, vault shares replaced by what they stand for.
 
-        The symbol is only upper-cased, never normalised: a look-alike in other letters stays another token.
+        Only the letters a to z are upper-cased and nothing is normalised: a look-alike in other letters stays another
+        token (Python's own upper case of ſ is S, of ı it is I).
         """
-        parts = [part for part in _SEPARATORS.split(symbol.upper()) if part]
+        parts = [part for part in _SEPARATORS.split(symbol.translate(_UPPER)) if part]
         shares = (self.shares.get((project, part)) for part in parts)
         return tuple(sorted({share.token if share else part for part, share in zip(parts, shares, strict=True)}))
 
     def vault_share(self, project: str, symbol: str) -> VaultShare | None:
         """Return the vault share that a pool's symbol is, if it is one."""
-        return self.shares.get((project, symbol.upper()))
+        return self.shares.get((project, symbol.translate(_UPPER)))
 
     def allowed(self, asset: Asset, tokens: tuple[str, ...]) -> bool:
         """Tell whether every token is in the asset's list; a pool without tokens is not."""
@@ -89,7 +92,10 @@ def load_tokens(path: Path | None = None) -> TokenTable:
     data = read_table(path, "tokens.toml")
     issuers: dict[Asset, dict[str, tuple[str, ...]]] = {asset: _asset_list(data, asset) for asset in ASSETS}
     shares: dict[tuple[str, str], VaultShare] = {}
-    for entry in data.get("vault_share", []):
+    vaults = data.get("vault_share", [])
+    if not isinstance(vaults, list):
+        raise UsageError("tokens: vault shares stand in tables called [[vault_share]], with two brackets")
+    for entry in vaults:
         shares.update(_vault_shares(entry))
     unknown = sorted(
         {share.token for share in shares.values()} - {symbol for symbols in issuers.values() for symbol in symbols}
@@ -99,7 +105,7 @@ def load_tokens(path: Path | None = None) -> TokenTable:
     wraps = data.get("wraps", {})
     if not isinstance(wraps, dict) or not all(isinstance(token, str) for token in wraps.values()):
         raise UsageError("tokens: [wraps] must map a symbol to a symbol")
-    return TokenTable(issuers, shares, wraps)
+    return TokenTable(issuers, shares, {wrapper.upper(): token.upper() for wrapper, token in wraps.items()})
 
 
 def read_table(path: Path | None, name: str) -> dict[str, Any]:
@@ -123,9 +129,11 @@ def _vault_shares(entry: Any) -> dict[tuple[str, str], VaultShare]:
         risk = float(entry["risk"])
         if not 0.0 <= risk <= 1.0:
             raise ValueError("risk must lie between 0 and 1")
-        backing = tuple(str(issuer) for issuer in entry.get("backing", []))
+        backing = entry.get("backing", [])
+        if not (_are_names(entry["projects"]) and _are_names(backing) and _are_names(list(entry["shares"].values()))):
+            raise ValueError("projects and backing must be lists of names, shares a table of symbols")
         return {
-            (project, share.upper()): VaultShare(token, entry["curator"], backing, risk)
+            (project, share.upper()): VaultShare(token, str(entry["curator"]), tuple(backing), risk)
             for project in entry["projects"]
             for share, token in entry["shares"].items()
         }
@@ -139,11 +147,11 @@ def _asset_list(data: Mapping[str, Any], asset: Asset) -> dict[str, tuple[str, .
     entries = data.get(asset)
     if not isinstance(entries, dict):
         raise UsageError(f"tokens: the list [{asset}] is missing")
-    wrong = [
-        symbol
-        for symbol, issuers in entries.items()
-        if not isinstance(issuers, list) or not all(isinstance(i, str) for i in issuers)
-    ]
+    wrong = [symbol for symbol, issuers in entries.items() if not _are_names(issuers)]
     if wrong:
         raise UsageError(f"tokens: [{asset}] {wrong[0]} must be a list of issuer names")
     return {symbol.upper(): tuple(issuers) for symbol, issuers in entries.items()}
+
+
+def _are_names(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -107,7 +107,8 @@ def screen(parsed: ParsedRows, asset: Asset) -> dict[str, str]:
 def build_universe(market: Market, asset: Asset, risks: Risks) -> Universe:
     """Make the eligible pools of a market, with trend, protocol risk and benchmark.
 
-    A pool's risk is the worst among its protocol, the protocols that issue its tokens, and the vault that it is a share of.
+    A pool's risk is the worst among its protocol, the protocols that issue its tokens, and the vault that it is a share
+    of.
     """
     table = load_tokens()
     ids = sorted(market.histories)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,8 @@ from tools.verify.series import fraction
 POOL_URL = "https://defillama.com/yields/pool/"
 DEFAULT_CAP = {"low": 0.40, "medium": 0.50, "high": 1.0}  # of one pool, by the mandate's risk
 RECENT_DAYS = 30
+DISPLAYED_AS = {"sdai": "savings"}  # projects that are shown under another name
+SHOWN_OF_A_LABEL = 12  # characters of a label that a name holds at least
 SHORTEST_CUT_LABEL = 24  # characters that a label cut off with … still shows
 
 
@@ -84,6 +87,7 @@ def _check_pool(pool: JsonObject, pointer: str, book: Book, findings: Findings) 
     )
     for name in ("project", "chain", "symbol"):
         _check_label(pool[name], rows[0].get(name), f"{pointer}/{name}", findings)
+    _check_name(pool, pointer, findings)
     _check_position(pool, pointer, book.record, findings)
     _check_history(pool, pointer, book, findings)
 
@@ -103,6 +107,18 @@ def _same_label(shown: str, raw: str) -> bool:
     if shown.endswith("…") and len(shown) >= SHORTEST_CUT_LABEL:
         return plain.startswith(_letters_and_digits(shown))
     return _letters_and_digits(shown) == plain or (shown == "unnamed" and not plain)
+
+
+def _check_name(pool: JsonObject, pointer: str, findings: Findings) -> None:
+    """See that the name that the text shows holds the beginning of the project, of the symbol and of the chain."""
+    findings.recomputed += 1
+    name = _letters_and_digits(pool["name"]).casefold()
+    project = DISPLAYED_AS.get(pool["project"], re.split(r"[^a-z0-9]+", pool["project"].casefold())[0])
+    labels = (_letters_and_digits(pool[key]).casefold()[:SHOWN_OF_A_LABEL] for key in ("symbol", "chain"))
+    absent = [part for part in (project, *labels) if part not in name]
+    if absent:
+        what = f"is '{printable(pool['name'])}', which does not hold '{printable(absent[0])}' of its project, symbol or chain"
+        findings.at(f"{pointer}/name", what, absent[0], pool["name"])
 
 
 def _letters_and_digits(text: str) -> str:
