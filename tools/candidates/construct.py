@@ -18,6 +18,7 @@ from tools.units import FloatArray, daily_return
 METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
 WINDOW_DAYS = 365
 SMALLEST_WEIGHT = 0.05  # a position below this is not worth its transactions
+MOST_NODES = 2_000  # of the search for pools that fit: a bound on time that does not depend on the machine
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def build_candidates(
     Notes
     -----
     Where the best-ranked pools cannot hold the money within the caps, the next in rank are added one by one up to the
-    maximum; a profile for which that does not help is emptied by the cap that failed. All candidates share one window:
-    the last min(365, shortest chosen pool) days.
+    maximum, then others take their place; a profile for which that does not help is emptied by the cap that failed. All
+    candidates share one window: the last min(365, shortest chosen pool) days.
     """
     vetoed = vetoed or {}
     chosen: dict[ProfileId, tuple[list[Pool], Selection]] = {}
@@ -102,16 +103,51 @@ def build_candidates(
 
 
 def _feasible(selection: Selection, limits: Limits, amount_usd: float | None) -> list[Pool] | Emptied:
-    """Return the selected pools, with the next in rank added until the caps can hold the money; sorted by id."""
+    """Return the selected pools, with the next in rank added until the caps can hold the money; sorted by id.
+
+    Where as many as may be cannot, others take their place.
+    """
     pools = diversified(selection, limits)
     spare = [pool for pool in selection.ranked if pool not in pools]
-    while True:
-        failed = _broken_cap(pools, limits, amount_usd)
-        if failed is None:
-            return sorted(pools, key=lambda pool: pool.id)
-        if not spare or len(pools) >= selection.maximum:
+    while (failed := _broken_cap(pools, limits, amount_usd)) is not None:
+        if len(pools) >= selection.maximum and spare:
+            pools, spare = _that_fit(selection, limits, amount_usd), []
+        elif spare:
+            pools.append(spare.pop(0))
+        else:
             return Emptied(profile=selection.profile_id, rule=failed, pools_before=len(selection.ranked), pools_after=0)
-        pools.append(spare.pop(0))
+    return sorted(pools, key=lambda pool: pool.id)
+
+
+def _that_fit(selection: Selection, limits: Limits, amount_usd: float | None) -> list[Pool]:
+    """Choose few and well-ranked pools that can hold the money within the caps, or the best-ranked where none can.
+
+    A mixed-integer program over the weights w and the choice z in {0, 1}: w ≤ cap · z, Σ w = 1, the caps on groups,
+    between ``minimum`` and ``maximum`` pools; the sum of the ranks is least.
+    """
+    from scipy.optimize import LinearConstraint, milp
+
+    ranked, n = selection.ranked, len(selection.ranked)
+    none, each = np.zeros(n), np.ones(n)
+    rows = [
+        *np.hstack([np.eye(n), -np.diag(_upper_bounds(ranked, limits, amount_usd))]),
+        *(np.append(shares, none) for shares, _ in _group_caps(ranked, limits)),
+    ]
+    ceilings = [*none, *(cap for _, cap in _group_caps(ranked, limits))]
+    found = milp(
+        np.append(none, np.arange(1.0, n + 1.0)),
+        integrality=np.append(none, each),
+        bounds=(0.0, 1.0),
+        constraints=[
+            LinearConstraint(np.array(rows), -np.inf, ceilings),
+            LinearConstraint(np.append(each, none), 1.0, 1.0),
+            LinearConstraint(np.append(none, each), selection.minimum, selection.maximum),
+        ],
+        options={"node_limit": MOST_NODES},
+    )
+    if found.x is None:
+        return list(ranked[: selection.maximum])
+    return [pool for pool, taken in zip(ranked, found.x[n:], strict=True) if taken > 0.5]
 
 
 def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> str | None:

@@ -62,12 +62,19 @@ def _check_weights(candidate: JsonObject, pointer: str, mandate: JsonObject, fin
     findings.number(f"{pointer}/pools", sum(weights), 1.0, "the sum of all weights", 0.0, WEIGHTS)
     ids = [pool["pool_id"] for pool in candidate["pools"]]
     findings.same(f"{pointer}/pools", len(set(ids)), len(ids), "the number of pools, each once,")
-    given = mandate["max_weight"]
-    cap = DEFAULT_CAP[mandate["risk"]] if given is None else given
+    cap = largest_allowed(mandate)
     failed = any(gate["rule"] == "max_weight" and not gate["passed"] for gate in candidate["gates"])
     if max(weights) > cap + WEIGHTS and not failed:
         what = f"has a weight of {max(weights)}, but no pool may take more than {cap}, and no gate says so"
         findings.at(f"{pointer}/pools", what, cap, max(weights))
+
+
+def largest_allowed(mandate: JsonObject) -> float:
+    """Return the largest weight of one pool: the user's own, else the level's, loosened where few pools are wanted."""
+    if mandate["max_weight"] is not None:
+        return float(mandate["max_weight"])
+    fewest = 1.0 / mandate["max_pools"] if mandate["max_pools"] else 0.0
+    return max(DEFAULT_CAP[mandate["risk"]], fewest)
 
 
 def _check_pool(pool: JsonObject, pointer: str, book: Book, findings: Findings) -> None:
@@ -117,7 +124,7 @@ def _check_name(pool: JsonObject, pointer: str, findings: Findings) -> None:
     labels = (_letters_and_digits(pool[key]).casefold()[:SHOWN_OF_A_LABEL] for key in ("symbol", "chain"))
     absent = [part for part in (project, *labels) if part not in name]
     if absent:
-        what = f"is '{printable(pool['name'])}', which does not hold '{printable(absent[0])}' of its project, symbol or chain"
+        what = f"is '{printable(pool['name'])}', which does not hold '{printable(absent[0])}' of the pool's labels"
         findings.at(f"{pointer}/name", what, absent[0], pool["name"])
 
 

@@ -75,6 +75,8 @@ def _claims(entries: object, prose: Prose, document: dict[str, Any], findings: F
             )
             continue
         said = prose.markdown[start:end]
+        if said != said.strip():
+            findings.at(f"/rationale/claims/{index}", "begins or ends beside its words", said.strip(), said)
         spans.append((start, end))
         _check_claim(entry, f"'{printable(said, 60)}' at {start}–{end}", document, findings)
         _check_direction(entry, prose, findings)

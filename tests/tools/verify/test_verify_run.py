@@ -20,8 +20,7 @@ from tools.records import Recommendation
 from tools.verify import Report, verify
 from tools.verify.report import MAX_LISTED
 
-# Numbers of the record that nothing in a folder can contradict: times and costs, the seat's bookkeeping, what a run asked for but the saved
-# rows do not tell (the risk of a protocol, the count of pools before a profile was emptied), and a bill's rate from a data file.
+# Numbers of the record that nothing in a folder can contradict: times and costs, and how many pools a profile had before it was emptied.
 UNCHECKED = (
     r"/usage/(seconds|calls|input_tokens|output_tokens)",
     r"/trace/[0-9]+/(seconds|step)",
