@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from agents.state import Context, State, Steps
 from tools.flowchart import build_graph, node_link, to_mermaid
 from tools.records import SCHEMA_VERSION, Flowchart, Rationale, Recommendation, digest
 from tools.units import end_of_day, iso
-from tools.verify import text_differences
+from tools.verify import check_text
 
 FLOWCHART_FILES = ["flowchart.svg", "flowchart.png", "flowchart.mmd"]
 
@@ -91,7 +90,7 @@ def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str)
     if not prose:
         return write_rationale(record, {}), "policy", None
     written = write_rationale(record, prose)
-    faults = text_differences(json.dumps(_with_text(record, written)).encode())
+    faults = check_text(_with_text(record, written))
     if not faults:
         return written, author, None
     return write_rationale(record, {}), "policy", f"the text of {author} did not resolve: {faults[0].what}"

@@ -188,10 +188,11 @@ def _solve(
 def _weights(
     pools: Sequence[Pool], method: WeightMethod, limits: Limits, amount_usd: float | None, days: int
 ) -> FloatArray:
-    """Solve for the weights and round them to basis points where the caps allow it."""
+    """Solve for the weights and round them to basis points where the caps allow it and no pool comes out empty."""
     returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in pools])
     weights = _solve(returns, method, pools, limits, amount_usd)
-    return round_weights(weights, _upper_bounds(pools, limits, amount_usd), _group_caps(pools, limits))
+    rounded = round_weights(weights, _upper_bounds(pools, limits, amount_usd), _group_caps(pools, limits))
+    return rounded if rounded.min() > 0.0 else weights
 
 
 def _upper_bounds(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> FloatArray:

@@ -7,7 +7,6 @@ from tools.question.line import Draft, Line
 
 def read_horizon(line: Line, draft: Draft) -> None:
     """Read the one horizon of the line; of two different ones none is chosen, and both become notes."""
-    _set_aside(line, draft)
     found = _candidates(line)
     if len({days for days, _ in found}) == 1:
         draft.values["horizon_days"] = found[0][0]
@@ -21,7 +20,7 @@ def read_horizon(line: Line, draft: Draft) -> None:
             draft.note(line, match.span)
 
 
-def _set_aside(line: Line, draft: Draft) -> None:
+def set_periods_aside(line: Line, draft: Draft) -> None:
     """Take out what is no horizon: a part wanted back, notice and lock-up periods, windows in the past, rates per period."""
     for name in ("horizon.part_back", "horizon.access", "horizon.past"):
         for match in line.find(name):

@@ -1,6 +1,6 @@
 """The independent checker of a saved recommendation. Standard library only: it shares no code with what it checks."""
 
-from tools.verify.checker import text_differences, verify
+from tools.verify.checker import verify
 from tools.verify.report import Difference, Report
 from tools.verify.text import check_text
 from tools.verify.words import (
@@ -28,6 +28,5 @@ __all__ = [
     "Difference",
     "Report",
     "check_text",
-    "text_differences",
     "verify",
 ]

@@ -15,7 +15,7 @@ from tools.verify.flowchart import check_flowchart
 from tools.verify.formula import check_derived
 from tools.verify.gates import check_gates
 from tools.verify.market import check_market
-from tools.verify.report import RECORD_FILE, Difference, Findings, Report, printable
+from tools.verify.report import RECORD_FILE, Findings, Report, printable
 from tools.verify.returns import check_returns
 from tools.verify.score import check_scores
 from tools.verify.series import ordinal
@@ -48,22 +48,6 @@ def verify(folder: Path) -> Report:
     else:
         findings.add(RECORD_FILE, "has not the shape of a recommendation, so its logic was not recomputed")
     return findings.report()
-
-
-def text_differences(document: bytes) -> tuple[Difference, ...]:
-    """Check only the text of a recommendation, given as JSON: its figures, comparisons and derived values.
-
-    For a writer that must not show what does not resolve. A document that is not strict JSON is a difference.
-    """
-    findings = Findings()
-    try:
-        exact, record = parse(document, exact=True), parse(document)
-    except NotStrictJsonError as error:
-        findings.add(RECORD_FILE, str(error))
-    else:
-        check_text(exact, None, findings)
-        check_derived(record, findings)
-    return findings.report().differences
 
 
 def _check_record(

@@ -11,6 +11,7 @@ JsonObject = dict[str, Any]
 
 _SHARES = ("position_share", "protocol_share", "issuer_share", "reward_share", "max_weight")
 AT_MOST = frozenset((*_SHARES, "protocol_risk", "max_pools", "var_95", "cvar_95", "max_drawdown"))
+ALWAYS = frozenset((*_SHARES, "profile_risk", "protocol_risk", "history_days"))
 AT_LEAST = frozenset(("min_tvl", "min_apy", "min_pools", "history_days"))
 
 # The gate's rule for each of the user's own limits; the gate may be stricter than the user, never laxer.
@@ -34,26 +35,32 @@ EDGE = 1e-9  # a value this close to its limit may stand on either side
 
 
 def check_gates(record: JsonObject, findings: Findings) -> None:
-    """Recompute the value and the verdict of each gate of each candidate."""
+    """Recompute the value and the verdict of each gate of each candidate, and see that no gate was left out."""
     limits: dict[str, Any] = {}
     for index, candidate in enumerate(record["candidates"]):
         pointer = f"/candidates/{index}/gates"
         passed = all(gate["passed"] for gate in candidate["gates"])
         findings.same(f"/candidates/{index}/passed", candidate["passed"], passed, "what its gates give")
-        if not candidate["gates"]:
-            findings.at(pointer, "is empty", "at least one gate")
-        if not candidate["pools"]:
-            continue
-        expected = _values(candidate)
+        _check_complete(candidate, pointer, record["mandate"], findings)
+        expected = _values(candidate) if candidate["pools"] else {}
         for place, gate in enumerate(candidate["gates"]):
             _check_gate(gate, f"{pointer}/{place}", candidate, record["mandate"], findings)
             limit = limits.setdefault(gate["rule"], gate["limit"])
             findings.same(f"{pointer}/{place}/limit", gate["limit"], limit, "the limit of the other candidates")
             if gate["rule"] in expected and gate["value"] is not None:
-                value = expected[gate["rule"]]
-                findings.number(
-                    f"{pointer}/{place}/value", _number(gate["value"]), value, "what the candidate's own figures give"
-                )
+                value, meaning = expected[gate["rule"]], "what the candidate's own figures give"
+                findings.number(f"{pointer}/{place}/value", _number(gate["value"]), value, meaning)
+
+
+def _check_complete(candidate: JsonObject, pointer: str, mandate: JsonObject, findings: Findings) -> None:
+    """See that each rule stands once, the user's own limits among them."""
+    rules = [gate["rule"] for gate in candidate["gates"]]
+    wanted = ALWAYS | {rule for name, rule in MANDATE_LIMITS.items() if mandate[name] is not None}
+    findings.recomputed += 1
+    for rule in sorted(wanted - set(rules)):
+        findings.at(pointer, f"lack the gate {rule}", rule, ", ".join(rules))
+    if len(set(rules)) != len(rules):
+        findings.at(pointer, "hold a rule more than once", "each rule once", ", ".join(rules))
 
 
 def _values(candidate: JsonObject) -> dict[str, float | None]:
@@ -73,6 +80,7 @@ def _values(candidate: JsonObject) -> dict[str, float | None]:
         "cvar_95": metrics["cvar_95"],
         "max_drawdown": metrics["max_drawdown"],
         "min_tvl": min(pool["tvl_usd"] for pool in pools),
+        "min_apy": metrics["portfolio_apy"],
         "history_days": min(pool["history_days"] for pool in pools),
     }
 

@@ -1,0 +1,127 @@
+"""Risk, profile and impermanent loss: what the user is ready to bear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+from tools.question.grammar import Match
+from tools.question.line import Draft, Line
+from tools.records import ProfileId, RiskLevel
+
+PROFILE_RISK: Mapping[str, RiskLevel] = {
+    "ultra_safe": "low", "conservative_growth": "low", "blue_chip": "low",
+    "balanced_score": "medium", "balanced_apy": "medium", "growth": "medium",
+    "aggressive_growth": "high", "maximum_yield": "high", "high_risk": "high",
+}  # fmt: skip
+_LEVELS: tuple[RiskLevel, ...] = ("low", "medium", "high")
+
+
+def read_attitude(line: Line, draft: Draft) -> None:
+    """Read risk and profile; a profile stands for its risk where the words name none."""
+    profiles = _profiles(line)
+    levels = _levels(line, draft, profiles)
+    named = {name: matches for name, matches in profiles.items() if not (levels and _is_common_noun(line, name, matches))}
+    if len(named) == 1:
+        name = next(iter(named))
+        draft.values["profile"] = name
+        draft.values["risk"] = levels[0] if levels else PROFILE_RISK[name]
+    elif levels:
+        draft.values["risk"] = levels[0]
+    elif profiles and not named:
+        draft.values["risk"] = min((PROFILE_RISK[name] for name in profiles), key=_LEVELS.index)
+    for matches in profiles.values():
+        for match in matches:
+            line.use(match.span)
+
+
+def _profiles(line: Line) -> dict[str, list[Match]]:
+    """Return the profiles that are named as such, by id; ``growth`` and ``high risk`` need a word such as profile or capitals."""
+    found: dict[str, list[Match]] = {}
+    for name in get_args(ProfileId):
+        matches = [*line.find(f"profile.{name}"), *_written_as_id(line, name)]
+        if name in {"growth", "high_risk"}:
+            matches += [match for match in line.find(f"profile.bare_{name}") if _in_capitals(line, match)]
+        kept = [match for match in matches if not _is_refused(line, match)]
+        if kept:
+            found[name] = kept
+    own = line.find("profile.own_risk")
+    return {name: kept for name, matches in found.items() if (kept := _outside(matches, own, found, name))}
+
+
+def _outside(matches: Iterable[Match], own: Iterable[Match], found: Mapping[str, list[Match]], name: str) -> list[Match]:
+    """Leave out what is part of a longer profile name (the growth of aggressive growth), or speaks of the user's own risk profile."""
+    longer = [other for key, others in found.items() if key != name for other in others]
+    covers = [*own, *(other for other in longer)]
+    return [m for m in matches if not any(o.start <= m.start and m.end <= o.end and len(o.span) >= len(m.span) for o in covers if o is not m)]
+
+
+def _written_as_id(line: Line, name: str) -> list[Match]:
+    return [Match(place, place + 1, {}) for place, lexeme in enumerate(line.lexemes) if lexeme.get("profile") == name]
+
+
+def _in_capitals(line: Line, match: Match) -> bool:
+    return all("capital" in line.lexemes[place].flags for place in match.span)
+
+
+def _is_refused(line: Line, match: Match) -> bool:
+    before = line.find("profile.refused", range(max(match.start - 4, 0), match.start))
+    return any(other.end == match.start for other in before)
+
+
+def _is_common_noun(line: Line, name: str, matches: list[Match]) -> bool:
+    """``Maximum yield with low risk`` is a wish for yield, not the profile, unless it is called a profile."""
+    if name != "maximum_yield":
+        return False
+    return not any(line.has("profile.named", range(match.end, min(match.end + 1, len(line.lexemes)))) or _in_capitals(line, match) for match in matches)
+
+
+def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> list[RiskLevel]:
+    """Return the risk levels that the words name, the lowest first; where they name several, the others become a note."""
+    silent = [*line.find("risk.neutral"), *(match for matches in profiles.values() for match in matches)]
+    found = [(match, level) for level in _LEVELS for match in line.find(f"risk.{level}")]
+    heard = [(m, level) for m, level in found if not any(_covers(other, m) for other in silent) and not any(_longer(o, m) for o, _ in found)]
+    levels = sorted({level for _, level in heard}, key=_LEVELS.index)
+    for match, level in heard:
+        if level != levels[0]:
+            draft.note(line, line.clause_of(match.start))
+        line.use(match.span)
+    return levels
+
+
+def _covers(other: Match, match: Match) -> bool:
+    return other.start < match.end and match.start < other.end and len(other.span) >= len(match.span)
+
+
+def _longer(other: Match, match: Match) -> bool:
+    """Tell whether another match overlaps this one and is longer, or as long and earlier."""
+    overlap = other.start < match.end and match.start < other.end
+    return overlap and (len(other.span), -other.start) > (len(match.span), -match.start)
+
+
+def read_impermanent_loss(line: Line, draft: Draft) -> None:
+    """Read whether impermanent loss is allowed; wishes to lessen it become notes."""
+    verdicts: list[tuple[bool, range]] = []
+    for match in line.find("il.term"):
+        clause = line.clause_of(match.start)
+        verdict = _verdict(line, clause)
+        if verdict is not None:
+            verdicts.append((verdict, clause))
+        elif line.has("il.lessen", clause) and line.used.isdisjoint(match.span):
+            draft.note(line, clause)
+    doubtful = {match.start for match in line.find("il.not_single")}
+    for match in line.find("il.single"):
+        if not any(start <= match.start <= start + 3 for start in doubtful):
+            verdicts.append((False, match.span))
+    for verdict, span in verdicts:
+        draft.put("allow_il", verdict, "impermanent loss")
+        line.use(place for place in span if not line.lexemes[place].readings)
+
+
+def _verdict(line: Line, clause: range) -> bool | None:
+    """Return True for fine, False for refused; of overlapping phrases the longest counts (``not ok`` before ``ok``)."""
+    found = [(match, name == "fine") for name in ("fine", "refuse") for match in line.find(f"il.{name}", clause)]
+    heard = [(match, fine) for match, fine in found if not any(_longer(other, match) for other, _ in found)]
+    if not heard:
+        return None
+    return all(fine for _, fine in heard)
