@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from agents.prompts import prompt
 from agents.quant import amount_in_asset, amount_usd
-from agents.rationale import PROSE_SLOTS, check_prose
+from agents.prose import SLOTS, check_prose
 from agents.state import Context, State, Steps
 from tools.candidates import Assessed, conflicts
 from tools.candidates.gates import position_share
@@ -94,11 +94,21 @@ def _decide(shortlist: list[Candidate], mandate: Mandate, context: Context) -> _
 
     def check(answer: dict[str, Any]) -> _Decision:
         candidate_id = answer.get("candidate")
-        if candidate_id not in allowed:
+        if not isinstance(candidate_id, str) or candidate_id not in allowed:
             raise ValueError("candidate must be one of the ids in the shortlist")
         return _Decision(candidate_id, check_prose(answer))
 
-    payload = {
+    if "decision" in context.settings.off:
+        return _Decision(shortlist[0].id, {})
+    payload = _seen_by_models(shortlist, mandate)
+    return context.seat.ask("decide", prompt("decision.md.j2", slots=SLOTS), payload, check)
+
+
+def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, Any]:
+    """Return what a model may see: ids, numbers and enums. Names from the market are anybody's text: pools are numbered."""
+    pools = {pool.pool_id: pool for candidate in shortlist for pool in candidate.pools}
+    number = {pool_id: f"pool_{position:02d}" for position, pool_id in enumerate(sorted(pools), start=1)}
+    return {
         "mandate": mandate.model_dump(mode="json", exclude={"notes"}),
         "shortlist": [
             {
@@ -107,17 +117,18 @@ def _decide(shortlist: list[Candidate], mandate: Mandate, context: Context) -> _
                 "portfolio_apy": candidate.metrics["portfolio_apy"],
                 "apy_low": candidate.apy_low,
                 "apy_high": candidate.apy_high,
-                "pools": len(candidate.pools),
+                "weights": {number[pool.pool_id]: pool.weight for pool in candidate.pools},
                 "largest_protocol_share": candidate.risk.largest_protocol.share,
                 "worst_protocol_risk": candidate.risk.protocol_risk_max,
                 "reward_share": candidate.risk.reward_share,
             }
             for candidate in shortlist
         ],
+        "pools": {
+            number[pool_id]: pool.model_dump(include={"apy", "apy_reward", "tvl_usd", "protocol_risk", "trend"})
+            for pool_id, pool in pools.items()
+        },
     }
-    if "decision" in context.settings.off:
-        return _Decision(shortlist[0].id, {})
-    return context.seat.ask("decide", prompt("decision.md.j2", slots=PROSE_SLOTS), payload, check)
 
 
 def _candidate(assessed: Assessed, score: Score, mandate: Mandate, market: MarketSummary) -> Candidate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, get_args
 
 from langgraph.runtime import Runtime
@@ -12,7 +14,7 @@ from agents.state import Context, State, Steps
 from tools.errors import MandateError
 from tools.market.names import canonical_chain, chain_aliases, family_aliases
 from tools.question import check_mandate, read
-from tools.records import Asset, Mandate, RiskLevel
+from tools.records import Asset, Mandate
 from tools.strategies.tokens import known_symbols
 
 # What a model may fill in when the question's own words do not say it: never a number.
@@ -27,6 +29,7 @@ _OPEN_TO_MODELS = (
     "tokens_exclude",
     "allow_il",
 )
+_CAREFUL: dict[str, Any] = {"risk": "low", "allow_il": False}
 
 ASK_FOR_ASSET = (
     "The question does not say what you hold. Name ETH, BTC or dollars, for example: 'Put 250 ETH to work, low risk'."
@@ -58,12 +61,15 @@ def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def _completed(mandate: Mandate, stated: frozenset[str], question: str, context: Context) -> Mandate:
-    unsaid = [field for field in _OPEN_TO_MODELS if field not in stated]
+    unsaid = [field for field in _OPEN_TO_MODELS if field not in stated and not (field == "risk" and mandate.profile)]
     if "intake" in context.settings.off or not unsaid:
         return mandate
 
     def check(answer: dict[str, Any]) -> Mandate:
-        return _merged(mandate, {field: answer[field] for field in unsaid if answer.get(field) not in (None, [], "")})
+        additions = {field: answer[field] for field in unsaid if answer.get(field) not in (None, [], "")}
+        for field, value in additions.items():
+            _check_addition(field, value, question)
+        return _merged(mandate, additions)
 
     system = prompt("intake.md.j2", fields=unsaid)
     return context.seat.ask(
@@ -72,9 +78,7 @@ def _completed(mandate: Mandate, stated: frozenset[str], question: str, context:
 
 
 def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
-    """Add what a model read; raise ValueError, in words for the model, for anything that is not a known name."""
-    for field, value in additions.items():
-        _check_addition(field, value)
+    """Add what a model read; raise ValueError, in words for the model, where the mandate would contradict itself."""
     changes = dict(additions)
     for field in ("chains_include", "chains_exclude"):
         if field in changes:
@@ -82,6 +86,9 @@ def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
     for field in ("protocols_include", "protocols_exclude"):
         if field in changes:
             changes[field] = sorted({family_aliases()[name.lower()] for name in changes[field]})
+    for field in ("tokens_include", "tokens_exclude"):
+        if field in changes:
+            changes[field] = sorted({name.upper() for name in changes[field]})
     try:
         merged = Mandate.model_validate({**mandate.model_dump(), **changes})
         check_mandate(merged)
@@ -90,21 +97,31 @@ def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
     return merged
 
 
-def _check_addition(field: str, value: Any) -> None:
-    if field in {"asset", "risk"}:
-        known = set(get_args(Asset)) if field == "asset" else set(get_args(RiskLevel))
-        if value not in known:
-            raise ValueError(f"{field} must be one of {', '.join(sorted(known))}")
-    elif field == "allow_il":
-        if not isinstance(value, bool):
-            raise ValueError("allow_il must be true or false")
-    elif not isinstance(value, list) or not all(isinstance(name, str) and _is_known(field, name) for name in value):
-        raise ValueError(f"{field} must be a list of known names")
+def _check_addition(field: str, value: Any, question: str) -> None:
+    """Raise ValueError for what a model may not add.
+
+    It may make the mandate more careful, not bolder: naming a protocol accepts its concentration, so a name must be one
+    of the user's own words.
+    """
+    if field == "asset":
+        if not isinstance(value, str) or value not in get_args(Asset):
+            raise ValueError(f"asset must be one of {', '.join(get_args(Asset))}")
+    elif field in _CAREFUL:
+        if value != _CAREFUL[field]:
+            raise ValueError(f"{field} may only be {json.dumps(_CAREFUL[field])}")
+    elif not isinstance(value, list) or not all(
+        isinstance(name, str) and _is_in(question, field, name) for name in value
+    ):
+        raise ValueError(f"{field} must be a list of known names that stand in the question")
 
 
-def _is_known(field: str, name: str) -> bool:
-    if field.startswith("chains"):
-        return name.lower() in chain_aliases()
-    if field.startswith("protocols"):
-        return name.lower() in family_aliases()
-    return name in known_symbols()
+def _is_in(question: str, field: str, name: str) -> bool:
+    """Tell whether a known name stands in the question, under any of its spellings."""
+    if field.startswith("tokens"):
+        spellings = {name} & {symbol for known in known_symbols() for symbol in (known, known.lower())}
+    else:
+        aliases = chain_aliases() if field.startswith("chains") else family_aliases()
+        meant = aliases.get(name.lower())
+        spellings = {alias for alias, canonical in aliases.items() if canonical == meant}
+    text = question.lower()
+    return any(re.search(rf"(?<!\w){re.escape(spelling.lower())}(?!\w)", text) for spelling in spellings)

@@ -1,22 +1,24 @@
-"""The model's seat: an OpenAI-compatible endpoint, the embedded policy, or a recorded conversation; within deadlines and a budget.
+"""The model's seat: the embedded policy, an OpenAI-compatible endpoint, or a recorded conversation.
 
-A model is asked for JSON and gets one chance to mend an unusable answer. Whatever goes wrong after that, the policy takes over and the
-record says so; with ``required`` it is a ``ModelError``. Nothing that a model says is used before it passed the caller's check.
+    prompt → call (deadline, budget) → one JSON object → the caller's check → answer
+               │ failed in passing, or unusable: once more │ failed again: the policy, and the record says so
+
+A model is asked for JSON in plain text, not through tools or a response format, which many servers lack. Nothing that
+it says is used before it passed the caller's check; with ``required`` a failure is a ``ModelError`` instead. Sentences
+about failures are this program's own: a server's words never enter a record or an error.
 """
 
 from __future__ import annotations
 
 import json
-import queue
-import re
-import threading
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langsmith.run_helpers import tracing_context
 
 from agents.policy import PolicyModel
 from tools.errors import ModelError
@@ -24,94 +26,103 @@ from tools.records import Usage, digest
 
 T = TypeVar("T")
 
-MAX_REPLY_CHARACTERS = 50_000
-MAX_REPLY_TOKENS = 2_000
+POLICY = "policy"
+LONGEST_WAIT = 5.0  # seconds; a server that asks for more is not asked again
 BUDGET_SPENT = "the run's budget for the model is spent"
-_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+CONVERSATION_ENDS = "the saved conversation ends here"
 
 
 class Budget(NamedTuple):
-    """What a run may spend on its model."""
+    """What a run may spend on its model: seconds, calls (every request is one), tokens of output in each call."""
 
     seconds_per_call: float = 30.0
     seconds_per_run: float = 120.0
     calls: int = 8
+    tokens_per_call: int = 4_000
 
 
 class Reply(NamedTuple):
     """What the model said, and its cost in tokens as it reports them (0 when it does not)."""
 
     text: str
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
-class ModelFailure(Exception):
-    """A call that brought no usable answer; the message is a stable description, never the server's own words."""
+class CallFailed(Exception):
+    """A call that brought no usable answer; the message is a sentence of our own.
+
+    ``wait`` is after how many seconds another call may do better; None when none will.
+    """
+
+    def __init__(self, sentence: str, wait: float | None = None) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
+class Unusable(CallFailed):
+    """An answer that came and did not pass its check: the model may mend it at once."""
+
+    def __init__(self, reason: str, reply: Reply) -> None:
+        super().__init__(f"unusable answer: {reason}", 0.0)
+        self.reply = reply
+
+
+Voice = Callable[[list[BaseMessage], float], Reply]
+"""Answers messages within so many seconds, or raises ``CallFailed``."""
 
 
 @dataclass
 class Seat:
-    """Who answers the agents' questions.
+    """Who answers the agents' questions, what it may spend, what it has spent and said.
 
     Parameters
     ----------
     name
         The model's name, ``policy`` for the embedded one.
-    model
-        The chat model; for the policy, the policy itself.
+    voice
+        What answers.
     required
         Raise ``ModelError`` instead of letting the policy take over.
     """
 
     name: str
-    model: BaseChatModel
+    voice: Voice = field(repr=False)
     required: bool = False
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
     fallback: list[str] = field(default_factory=list)
-    transcript: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def is_policy(self) -> bool:
-        """Tell whether the embedded policy sits here."""
-        return isinstance(self.model, PolicyModel)
+    transcript: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def ask(self, task: str, system: str, payload: Mapping[str, Any], check: Callable[[dict[str, Any]], T]) -> T:
         """Ask for a JSON object and return what ``check`` makes of it.
 
-        ``check`` raises ValueError with a sentence for the model when the answer cannot be used.
+        ``check`` raises ValueError with a sentence for the model when the answer cannot be used. The sentence enters
+        the record, so it must not repeat the answer.
+
+        Raises
+        ------
+        ModelError
+            When the model is required and failed.
         """
-        messages: list[BaseMessage] = [
-            SystemMessage(system),
-            HumanMessage(json.dumps({"task": task, **payload}, ensure_ascii=False, sort_keys=True)),
-        ]
-        if self.is_policy:
-            return check(_json_object(self._invoke(messages).text))
-        failure = ""
-        for _ in range(2):
-            try:
-                reply = self._recorded(task, messages)
-            except ModelFailure as error:
-                failure = str(error)
-                break
-            try:
-                return check(_json_object(reply.text))
-            except ValueError as error:
-                failure = f"unusable answer ({error})"
-                messages += [
-                    AIMessage(reply.text[:MAX_REPLY_CHARACTERS]),
-                    HumanMessage(f"That cannot be used: {error}. Answer again with one JSON object only."),
-                ]
+        request = json.dumps({"task": task, **payload}, ensure_ascii=False, sort_keys=True)
+        messages: list[BaseMessage] = [SystemMessage(system), HumanMessage(request)]
+        if self.name == POLICY:
+            return _checked(self._call(messages), check)
+        try:
+            return self._answered(task, messages, check)
+        except CallFailed as error:
+            failure = str(error)
         if self.required:
             raise ModelError(
-                f"the model {self.name!r} failed at {task}: {failure}; without --require-model the embedded policy takes over"
+                f"the model {self.name!r} failed at {task}: {failure}; without --require-model the embedded policy "
+                "takes over"
             )
         self.fallback.append(f"{task}: {failure}; the embedded policy took over")
-        return check(_json_object(_content(PolicyModel().invoke(messages[:2]))))
+        return _checked(_policy(messages, 0.0), check)
 
     def usage(self) -> Usage:
         """Return what the seat cost so far."""
@@ -124,132 +135,136 @@ class Seat:
             fallback=list(self.fallback),
         )
 
+    def _answered(self, task: str, messages: list[BaseMessage], check: Callable[[dict[str, Any]], T]) -> T:
+        """Ask, and once more where that may help; raise CallFailed after that."""
+        try:
+            return _checked(self._recorded(task, messages), check)
+        except CallFailed as error:
+            if not self._wait(error.wait):
+                raise
+            self.fallback.append(f"{task}: {error}; asked again")
+            if isinstance(error, Unusable):
+                mend = HumanMessage(f"That is an {error}. Answer again, with one JSON object only.")
+                messages = [*messages, AIMessage(error.reply.text), mend]
+        return _checked(self._recorded(task, messages), check)
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Wait before another call; tell whether there is to be one."""
+        if seconds is None or seconds > min(LONGEST_WAIT, self.budget.seconds_per_run - self.seconds):
+            return False
+        time.sleep(seconds)
+        self.seconds += seconds
+        return True
+
     def _recorded(self, task: str, messages: list[BaseMessage]) -> Reply:
-        """Call the model within the budget and keep what came of it for a replay."""
+        """Call the model and keep what came of it for a replay."""
         entry: dict[str, Any] = {"task": task, "prompt_sha256": digest([str(message.content) for message in messages])}
         self.transcript.append(entry)
         try:
-            reply = self._invoke(messages)
-        except ModelFailure as error:
+            reply = self._call(messages)
+        except CallFailed as error:
             entry["failure"] = str(error)
             raise
         entry["reply"] = reply._asdict()
         return reply
 
-    def _invoke(self, messages: list[BaseMessage]) -> Reply:
+    def _call(self, messages: list[BaseMessage]) -> Reply:
+        """Call the model within the budget, and count what it costs."""
         left = self.budget.seconds_per_run - self.seconds
         if self.calls >= self.budget.calls or left <= 0.0:
-            raise ModelFailure(BUDGET_SPENT)
+            raise CallFailed(BUDGET_SPENT)
         self.calls += 1
         started = time.monotonic()
         try:
-            message = _within(min(self.budget.seconds_per_call, left), lambda: self.model.invoke(messages))
+            with tracing_context(enabled=False):  # whatever the environment says, prompts go nowhere but to the model
+                reply = self.voice(messages, min(self.budget.seconds_per_call, left))
         finally:
             self.seconds += time.monotonic() - started
-        text = _content(message)
-        used = message.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
-        self.input_tokens += used["input_tokens"]
-        self.output_tokens += used["output_tokens"]
-        if len(text) > MAX_REPLY_CHARACTERS:
-            raise ModelFailure("the answer is too long")
-        return Reply(text, used["input_tokens"], used["output_tokens"])
+        self._count(reply)
+        return reply
+
+    def _count(self, reply: Reply) -> None:
+        self.input_tokens += reply.input_tokens
+        self.output_tokens += reply.output_tokens
 
 
 class RecordedSeat(Seat):
-    """A seat that repeats a saved conversation, for replay; it calls nobody."""
+    """A seat that repeats a saved conversation, for replay; it calls nobody and waits for nothing."""
+
+    _saved: list[dict[str, Any]]
 
     @classmethod
     def of(cls, name: str, transcript: list[dict[str, Any]]) -> RecordedSeat:
         """Sit a saved conversation down under the name of its model."""
-        seat = cls(name=name, model=_Nobody())
+        seat = cls(name=name, voice=_policy, budget=Budget(seconds_per_run=math.inf))
         seat._saved = list(transcript)
         return seat
 
-    _saved: list[dict[str, Any]]
-
-    def _invoke(self, messages: list[BaseMessage]) -> Reply:
-        entry = self._saved.pop(0) if self._saved else {"failure": "the saved conversation ends here"}
-        if entry.get("failure") == BUDGET_SPENT:
-            raise ModelFailure(BUDGET_SPENT)
-        self.calls += 1
+    def _call(self, messages: list[BaseMessage]) -> Reply:
+        entry: dict[str, Any] = self._saved.pop(0) if self._saved else {"task": "", "failure": CONVERSATION_ENDS}
+        self.calls += entry.get("failure") != BUDGET_SPENT
         if "failure" in entry:
-            raise ModelFailure(entry["failure"])
+            asked_again = bool(self._saved) and self._saved[0]["task"] == entry["task"]
+            raise CallFailed(entry["failure"], 0.0 if asked_again else None)
         reply = Reply(**entry["reply"])
-        self.input_tokens += reply.input_tokens
-        self.output_tokens += reply.output_tokens
+        self._count(reply)
         return reply
-
-
-class _Nobody(PolicyModel):
-    """Stands in a recorded seat, where no model is ever called."""
 
 
 def policy_seat() -> Seat:
     """Return the seat with the embedded policy in it."""
-    return Seat(name="policy", model=PolicyModel())
+    return Seat(name=POLICY, voice=_policy)
 
 
 def model_seat(
     name: str, *, base_url: str | None, api_key: str | None, required: bool = False, budget: Budget | None = None
 ) -> Seat:
-    """Return a seat with an OpenAI-compatible model in it, through langchain-openai.
+    """Return a seat with an OpenAI-compatible model in it.
 
-    ``api_key`` may be None for local servers. Deadlines are explicit, because the client's own default is to wait for ever.
+    ``base_url`` None means OpenAI; ``api_key`` may be None for local servers.
+
+    Raises
+    ------
+    UsageError
+        When the name is empty or the policy's, or the address is none.
     """
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
+    from agents.endpoint import open_endpoint
 
     budget = budget or Budget()
-    model = ChatOpenAI(
-        model=name,
-        base_url=base_url,
-        api_key=SecretStr(api_key or "none"),
-        timeout=budget.seconds_per_call,
-        max_retries=1,
-        max_completion_tokens=MAX_REPLY_TOKENS,
-        use_responses_api=False,
-    )
-    return Seat(name=name, model=model, required=required, budget=budget)
+    voice = open_endpoint(name, base_url, api_key, budget)
+    return Seat(name=name, voice=voice, required=required, budget=budget)
 
 
-def _within(seconds: float, call: Callable[[], BaseMessage]) -> AIMessage:
-    """Run a call in a thread of its own and wait at most ``seconds``: a server that drips a byte a second resets every read timeout."""
-    answers: queue.Queue[BaseMessage | Exception] = queue.Queue(1)
+def json_object(text: str) -> dict[str, Any]:
+    """Read the one JSON object of an answer: bare, fenced, among prose or after the model's thoughts.
 
-    def work() -> None:
-        try:
-            answers.put(call())
-        except Exception as error:  # noqa: BLE001 - the one boundary to other people's servers: any failure of theirs is a failed call
-            answers.put(error)
-
-    threading.Thread(target=work, daemon=True, name="plimsoll-model").start()
+    Raises ValueError, in a fixed sentence, when there is none or more than one, or when a key stands in it twice.
+    """
+    answer = text.rpartition("</think>")[2]
+    start, end = answer.find("{"), answer.rfind("}") + 1
     try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise ModelFailure("no answer within its time") from None
-    if isinstance(answer, Exception):
-        raise ModelFailure(f"the call failed ({type(answer).__name__})") from answer
-    if not isinstance(answer, AIMessage):
-        raise ModelFailure("the answer is not a message of a model")
-    return answer
-
-
-def _content(message: BaseMessage) -> str:
-    return (
-        message.content
-        if isinstance(message.content, str)
-        else "".join(part for part in message.content if isinstance(part, str))
-    )
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    """Read the JSON object of an answer, fenced or bare; raise ValueError otherwise."""
-    fenced = _FENCED.search(text)
-    body = fenced[1] if fenced else text.strip()
-    try:
-        value = json.loads(body)
-    except (json.JSONDecodeError, RecursionError):
+        value = json.loads(answer[start:end], object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
         raise ValueError("it is not one JSON object") from None
     if not isinstance(value, dict):
-        raise ValueError("it is not a JSON object")
+        raise ValueError("it is not one JSON object")
     return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _checked(reply: Reply, check: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        return check(json_object(reply.text))
+    except ValueError as error:
+        reason = str(error)
+    raise Unusable(reason, reply)
+
+
+def _policy(messages: list[BaseMessage], _seconds: float) -> Reply:
+    return Reply(str(PolicyModel().invoke(messages).text))

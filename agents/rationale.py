@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from agents.prompts import environment
+from agents.prose import PASSAGES, filled
 from tools.figures import BoundText, Ledger
 from tools.figures.ledger import Operator
 from tools.market.names import display_project
 from tools.records import Derived
 
-_SLOT = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
 _ASSET_WORDS = {"USD": "dollar", "ETH": "ETH", "BTC": "BTC"}
 _RISK_FREE = {
     "USD": ("The Treasury bill", "the Treasury bill", "hold the bill"),
@@ -28,19 +28,6 @@ _UNTESTED = {
     "max_drawdown": "drawdown",
     "position_share": "your share of each pool, for want of an amount",
     "reward_share": "the share of rewards, which some pools do not report",
-}
-
-# What a model may refer to in its prose: the slot and what it stands for.
-PROSE_SLOTS = {
-    "choice_apy": "the yield of the candidate you choose",
-    "income": "the income it is expected to bring over the horizon",
-    "doing_nothing": "what doing nothing earns, with its name",
-    "pool_count": "how many pools it holds",
-    "largest_protocol": "the protocol that holds most of the money, with its share",
-    "weakest_protocol": "its riskiest protocol, with its risk",
-    "apy_range": "the range its yield moved in",
-    "score": "its score",
-    "runner_up": "the runner-up, with its yield",
 }
 
 
@@ -164,15 +151,16 @@ def _choice_values(
             for position, gate in enumerate(candidates[rejected]["gates"])
             if not gate["passed"]
         ][:2]
-    runner = w.pop("runner_index")
-    slots = _prose_values(figures, w, c, candidates[runner] if runner is not None else None)
-    w["why"] = _filled(prose.get("why"), slots)
-    w["caution"] = _filled(prose.get("caution"), slots)
+    runner, comes_next = w.pop("runner_index"), w.pop("next_index")
+    w["runner_up"] = runner is not None
+    sentences = _sentences(figures, w, c)
+    w |= {passage: filled(prose.get(passage), sentences) for passage in PASSAGES}
     return {
         "w": w,
         "c": c,
         "chosen": chosen,
         "runner": candidates[runner] if runner is not None else None,
+        "next": candidates[comes_next] if comes_next is not None else None,
         "rejected": candidates[rejected] if rejected is not None else None,
     }
 
@@ -200,17 +188,25 @@ def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str 
 
 
 def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """Find the best candidate of another profile that passed, and how its yield compares."""
+    """Find what comes next among those that passed, and the best of another profile with how its yield compares."""
     candidates = record["candidates"]
     chosen = candidates[index]
-    others = [i for i, other in enumerate(candidates) if other["passed"] and other["profile"] != chosen["profile"]]
-    if not others:
-        return {"runner_index": None}
-    runner = min(others, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
+    passed = [i for i, other in enumerate(candidates) if other["passed"] and i != index]
+    ranked = sorted(passed, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
+    # A model may have chosen from the shortlist: then the choice is not the best, and nothing says so.
+    comes_next = ranked[0] if ranked and chosen["score"]["total"] >= candidates[ranked[0]]["score"]["total"] else None
+    found: dict[str, Any] = {
+        "next_index": comes_next,
+        "next": None if comes_next is None else f"/candidates/{comes_next}",
+        "runner_index": None,
+    }
+    runner = next((i for i in ranked if candidates[i]["profile"] != chosen["profile"]), None)
+    if runner is None:
+        return found
     own, other = f"/candidates/{index}/metrics/portfolio_apy", f"/candidates/{runner}/metrics/portfolio_apy"
     gap = ledger.derive("runner_up_gap_bps", "abs(a - b) * 10000", own, other)
     shown = abs(ledger.value(gap)) >= 0.5
-    return {
+    return found | {
         "runner_index": runner,
         "runner": f"/candidates/{runner}",
         "runner_gap": gap,
@@ -250,7 +246,7 @@ def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) ->
 
 
 def _conflict_figures(figures: Figures, index: int, conflict: Mapping[str, Any]) -> dict[str, str]:
-    """Show the limit of a conflict and the value that came nearest, in the unit of its rule; empty for rules without numbers."""
+    """Show the limit of a conflict and the value that came nearest; empty for rules without numbers."""
     if not isinstance(conflict["limit"], float):
         return {}
     pointers = {key: f"/conflicts/{index}/{key}" for key in ("limit", "nearest")}
@@ -296,53 +292,28 @@ def _advice(record: Mapping[str, Any]) -> str:
     return (", or ".join(found) or "wider limits") + ": ask again with that changed."
 
 
-def _prose_values(figures: Figures, w: Mapping[str, Any], c: str, runner: Mapping[str, Any] | None) -> dict[str, str]:
-    """Make the phrases that a model's slots stand for.
-
-    Each figure together with what it belongs to, so that no text can attach it elsewhere.
-    """
-    phrases = {
-        "choice_apy": f"a yield of {figures.percent(w['apy'], 2)} a year",
-        "income": f"an income of {figures.amount(w['income'])}"
-        if w["income"]
-        else "an income that depends on the amount",
-        "doing_nothing": f"{w['rf_phrase']} at {figures.percent(w['rf_apy'], 2)} a year",
-        "pool_count": f"{figures.count(f'{c}/metrics/pool_count')} pools",
-        "largest_protocol": f"{w['protocol']} with {figures.percent(c + '/risk/largest_protocol/share', 1)} of the money",
-        "weakest_protocol": f"{w['weakest']} with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}",
-        "apy_range": f"a range from {figures.percent(c + '/apy_low', 2)} to {figures.percent(c + '/apy_high', 2)} a year",
-        "score": f"a score of {figures.ratio(f'{c}/score/total', 2)}",
-        "runner_up": "no other profile",
+def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]:
+    """Write what a model's slots stand for: whole sentences, each figure with what it belongs to."""
+    runner = w["runner"] + "/metrics/portfolio_apy" if w["runner_up"] else None
+    return {
+        "choice_apy": f"The choice yields {figures.percent(w['apy'], 2)} a year.",
+        "income": _income_sentence(figures, w["income"]),
+        "doing_nothing": f"{w['rf_name']} pays {figures.percent(w['rf_apy'], 2)} a year.",
+        "pool_count": f"The choice holds {figures.count(f'{c}/metrics/pool_count')} pools.",
+        "largest_protocol": f"{w['protocol']} has {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the money.",
+        "weakest_protocol": f"Its riskiest protocol is {w['weakest']}, "
+        f"with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
+        "apy_range": f"These weights earned between {figures.percent(f'{c}/apy_low', 2)} "
+        f"and {figures.percent(f'{c}/apy_high', 2)} a year.",
+        "score": f"The choice has a score of {figures.ratio(f'{c}/score/total', 2)}.",
+        "runner_up": f"The runner-up yields {figures.percent(runner, 2)} a year."
+        if runner
+        else "No other profile passed your limits.",
     }
-    if runner is not None:
-        phrases["runner_up"] = f"the runner-up at {figures.percent(w['runner'] + '/metrics/portfolio_apy', 2)} a year"
-    return phrases
 
 
-def _filled(prose: str | None, slots: Mapping[str, str]) -> str | None:
-    return _SLOT.sub(lambda match: slots[match[1]], prose) if prose else None
-
-
-def check_prose(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return a model's passages if they can be used at all; raise ValueError with a sentence for the model otherwise.
-
-    This is the quick check that gives the model a chance to mend its answer; the finished text is checked again, by the
-    independent checker.
-    """
-    passages = {}
-    for key in ("why", "caution"):
-        text = answer.get(key)
-        if text is None:
-            continue
-        if not isinstance(text, str) or len(text) > 1_200:
-            raise ValueError(f"{key} must be a text of at most 1,200 characters")
-        unknown = sorted(set(_SLOT.findall(text)) - set(PROSE_SLOTS))
-        if unknown:
-            raise ValueError(f"unknown slots: {', '.join(unknown)}")
-        bare = _SLOT.sub("", text)
-        if any(character.isdigit() for character in bare):
-            raise ValueError(f"{key} holds digits; figures exist only as slots")
-        if re.search(r"[{}<>\[\]|`*#_\\]|https?:|\n", bare) or not bare.isprintable():
-            raise ValueError(f"{key} must be plain text without markup or links")
-        passages[key] = text.strip()
-    return passages
+def _income_sentence(figures: Figures, income: str | None) -> str:
+    if income is None:
+        return "What the choice brings in depends on the amount."
+    days = figures.days("/choice/expected/horizon_days")
+    return f"The choice is expected to bring {figures.amount(income)} over {days} days."

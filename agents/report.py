@@ -93,7 +93,8 @@ def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str)
     faults = check_text(_with_text(record, written))
     if not faults:
         return written, author, None
-    return write_rationale(record, {}), "policy", f"the text of {author} did not resolve: {faults[0].what}"
+    # Not what does not resolve: that would show the model's words after all.
+    return write_rationale(record, {}), "policy", f"the text of {author} did not resolve ({len(faults)} faults)"
 
 
 def _with_text(record: Mapping[str, Any], written: Written) -> dict[str, Any]:

@@ -87,7 +87,10 @@ def defaults(context: typer.Context) -> None:
     """Read plimsoll.toml for the options that neither a flag nor the environment sets."""
     from plimsoll.settings import from_file
 
-    context.default_map = {"ask": from_file(Path.cwd())}
+    settings = from_file(Path.cwd())
+    if "format" in settings:
+        settings["output"] = settings.pop("format")  # ``format`` is a built-in, so the parameter is called otherwise
+    context.default_map = {"ask": settings}
 
 
 @app.command()

@@ -17,7 +17,6 @@ KNOWN = {
     "format": str,
     "seed": int,
     "preset": str,
-    "allow_tracing": bool,
 }
 
 

@@ -21,6 +21,21 @@ _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE
 _RECORDED = os.environ.get("PLIMSOLL_MARKET")  # read before the variables are removed
 
 
+_PUBLISHED: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def published() -> list[str]:
+    """Figures that a test measured and that are printed at the end of the run."""
+    return _PUBLISHED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the published figures."""
+    for line in _PUBLISHED:
+        terminalreporter.write_line(f"measured: {line}")
+
+
 @pytest.fixture(scope="session")
 def market_folder() -> Path:
     """The recorded market: the folder in PLIMSOLL_MARKET, else shared/market beside the repository."""

@@ -70,7 +70,7 @@ def score_candidates(
         parts = {}
         for part in PARTS:
             value = normalised[part][index]
-            parts[part] = getattr(weights, part) * (_WORST[part] if value is None else value)
+            parts[part] = getattr(weights, part) * (_WORST[part] if value is None else value) + 0.0  # no minus zero
         scores.append(
             Score(
                 total=math.fsum(parts.values()),

@@ -9,15 +9,19 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    FloatArray: TypeAlias = npt.NDArray[np.float64]
+else:
+    FloatArray = Any  # reading a question needs the names of the market, and those this module, but never numpy
 
 DAYS_PER_YEAR = 365
 BASIS_POINTS = 10_000
 
-FloatArray = npt.NDArray[np.float64]
 Rate = TypeVar("Rate", float, FloatArray)
 
 # Controls, format characters (bidi overrides, zero-width), surrogates and private-use code points: never part of a

@@ -91,9 +91,7 @@ def test_low_risk_dollars_go_to_established_protocols_within_every_limit(
 
 
 @pytest.mark.parametrize(("question", "day"), CASES)
-def test_the_record_keeps_the_contract(
-    question: str, day: str, call: Any, market_folder: Path, tmp_path: Path
-) -> None:
+def test_the_record_keeps_the_contract(question: str, day: str, call: Any, market_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     call("ask", question, "--source", market_folder, "--as-of", day, "--out", out)
     found = record(out)
@@ -131,7 +129,9 @@ def test_pool_order_hash_seed_and_process_change_nothing(market_folder: Path, tm
         out = tmp_path / f"out-{seed}"
         command = [sys.executable, "-m", "plimsoll", "ask", USD_QUESTION, "--source", str(source), "--as-of", day]
         environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1" if seed == "0" else "2"}
-        done = subprocess.run([*command, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [*command, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         runs.append(out)
     assert stable(record(runs[0])) == stable(record(runs[1]))
@@ -154,9 +154,7 @@ def test_the_future_is_not_read(call: Any, market_folder: Path, tmp_path: Path) 
     assert stable(record(honest)) == stable(record(spoiled))
 
 
-def test_the_whole_market_without_histories_is_not_enough_data(
-    call: Any, market_folder: Path, tmp_path: Path
-) -> None:
+def test_the_whole_market_without_histories_is_not_enough_data(call: Any, market_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ended = call("ask", USD_QUESTION, "--source", market_folder, "--as-of", "2025-11-03", "--out", out)
     assert ended.code == 4
@@ -204,9 +202,7 @@ def test_out_of_scope_is_an_answer_of_its_own(call: Any, market_folder: Path, tm
 
 
 @pytest.mark.parametrize("output", ["json", "md"])
-def test_formats_print_only_the_answer_on_stdout(
-    output: str, call: Any, market_folder: Path, tmp_path: Path
-) -> None:
+def test_formats_print_only_the_answer_on_stdout(output: str, call: Any, market_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     where = ("--source", market_folder, "--as-of", "2025-02-28", "--out", out)
     ended = call("ask", USD_QUESTION, *where, "--format", output)

@@ -23,7 +23,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     [
         ("", "question"),
         ("where should I put my money?", "ETH, BTC or dollars"),
-        ("put -5 ETH to work", "-5"),
+        ("put -5 ETH to work", "negative"),
         ("1000 USDC, at least 6 pools and at most 3 pools", "pools"),
         ("1000 USDC, no more than 10% in one pool, at most 3 pools", "pool"),
         ("1000 USDC, only on Base, but not on Base", "Base"),

@@ -66,13 +66,14 @@ class Ledger:
 
     def value(self, pointer: str) -> Any:
         """Return what a pointer points at; raise KeyError when nothing is there."""
-        if pointer.startswith("/derived/"):
-            return self.derived[pointer.split("/")[2]].value
         node: Any = self._record
-        for token in pointer.split("/")[1:]:
+        if pointer.startswith("/derived/"):
+            node = {"derived": {name: entry.model_dump() for name, entry in self.derived.items()}}
+        start, *tokens = pointer.split("/")
+        for token in tokens if not start else ["", start]:
             key = token.replace("~1", "/").replace("~0", "~")
             try:
-                node = node[int(key)] if isinstance(node, list) else node[key]
+                node = node[_index(key)] if isinstance(node, list) else node[key]
             except (KeyError, IndexError, ValueError, TypeError):
                 raise KeyError(f"the record has nothing at {pointer!r}") from None
         return node
@@ -150,6 +151,13 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
 }
+
+
+def _index(token: str) -> int:
+    """Read an index as RFC 6901 writes it: no sign, no leading zero, no other digits than 0 to 9."""
+    if not re.fullmatch("0|[1-9][0-9]*", token):
+        raise ValueError(token)
+    return int(token)
 
 
 def _sum(values: Sequence[float] | Mapping[str, float]) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+import datetime as dt
+import math
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from tools.records import Unit
 
+_EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)  # room for every float: nothing is rounded but the last digit
 _SCALES = ((Decimal(10) ** 9, "bn"), (Decimal(10) ** 6, "m"))
 
 
@@ -24,23 +27,21 @@ def show(value: float | str, unit: Unit, digits: int = 0, *, short: bool = False
     Raises
     ------
     ValueError
-        When the value does not fit the unit: text for a number, a fractional count.
+        When the value does not fit the unit: text, NaN or infinity for a number, a fractional count, no date.
     """
-    if unit == "name":
-        return str(value)
-    if unit == "date":
+    if unit in {"name", "date"}:
         if not isinstance(value, str):
-            raise ValueError(f"a date is text, not {value!r}")
-        return value[:10]
-    if isinstance(value, str):
+            raise ValueError(f"a {unit} is text, not {value!r}")
+        return value if unit == "name" else dt.date.fromisoformat(value[:10]).isoformat()
+    if isinstance(value, str | bool) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no number, yet it is to be shown as {unit}")
-    number = Decimal(repr(value))
+    number = Decimal(str(value))
     if unit in {"count", "days"}:
         if number != number.to_integral_value():
             raise ValueError(f"{value!r} is no whole number of {unit}")
         return _plain(number, 0)
     if unit in {"percent", "percentage_points"}:
-        return _plain(number * 100, digits) + ("%" if unit == "percent" else "")
+        return _plain(number.scaleb(2, _EXACT), digits) + ("%" if unit == "percent" else "")
     if unit == "usd":
         return _dollars(number, digits, short)
     text = _plain(number, digits)
@@ -48,7 +49,7 @@ def show(value: float | str, unit: Unit, digits: int = 0, *, short: bool = False
 
 
 def _plain(number: Decimal, digits: int) -> str:
-    rounded = number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+    rounded = number.quantize(Decimal(1).scaleb(-digits), context=_EXACT)
     return f"{abs(rounded) if rounded == 0 else rounded:,f}"
 
 
@@ -57,7 +58,7 @@ def _dollars(number: Decimal, digits: int, short: bool) -> str:
     if short:
         for scale, suffix in _SCALES:
             if abs(number) >= scale:
-                text = _plain(abs(number) / scale, digits or 1)
+                text = _plain(_EXACT.divide(abs(number), scale), digits or 1)
                 return f"{sign}${text}{suffix}"
     text = _plain(abs(number), digits)
     return f"{sign if text.strip('0.,') else ''}${text}"

@@ -80,7 +80,7 @@ def _parts(line: Line) -> list[Held]:
     for match in line.fresh("amount.part_of_coin"):
         asset = asset_of(line.lexemes[match.end - 1].readings)
         if asset and not found:
-            found.append(Held(line.value(match, "share"), asset, None, match.start, match.end))
+            found.append(Held(line.lexemes[match.captures["part"]].get("share"), asset, None, match.start, match.end))
             line.use(match.span)
     return found
 

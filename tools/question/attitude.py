@@ -17,9 +17,9 @@ PROFILE_RISK: Mapping[str, RiskLevel] = {
 _LEVELS: tuple[RiskLevel, ...] = ("low", "medium", "high")
 
 
-def read_attitude(line: Line, draft: Draft) -> None:
+def read_attitude(line: Line, draft: Draft, intent: str) -> None:
     """Read risk and profile; a profile stands for its risk where the words name none."""
-    profiles = _profiles(line)
+    profiles = _profiles(line, intent)
     levels = _levels(line, draft, profiles)
     named = {name: matches for name, matches in profiles.items() if not (levels and _is_common_noun(line, name, matches))}
     if len(named) == 1:
@@ -35,25 +35,24 @@ def read_attitude(line: Line, draft: Draft) -> None:
             line.use(match.span)
 
 
-def _profiles(line: Line) -> dict[str, list[Match]]:
+def _profiles(line: Line, intent: str) -> dict[str, list[Match]]:
     """Return the profiles that are named as such, by id; ``growth`` and ``high risk`` need a word such as profile or capitals."""
     found: dict[str, list[Match]] = {}
     for name in get_args(ProfileId):
         matches = [*line.find(f"profile.{name}"), *_written_as_id(line, name)]
         if name in {"growth", "high_risk"}:
-            matches += [match for match in line.find(f"profile.bare_{name}") if _in_capitals(line, match)]
+            matches += [match for match in line.find(f"profile.bare_{name}") if intent == "compare" or _in_capitals(line, match)]
         kept = [match for match in matches if not _is_refused(line, match)]
         if kept:
             found[name] = kept
     own = line.find("profile.own_risk")
-    return {name: kept for name, matches in found.items() if (kept := _outside(matches, own, found, name))}
+    return {name: kept for name, matches in found.items() if (kept := [m for m in matches if not _is_part(m, name, found, own)])}
 
 
-def _outside(matches: Iterable[Match], own: Iterable[Match], found: Mapping[str, list[Match]], name: str) -> list[Match]:
-    """Leave out what is part of a longer profile name (the growth of aggressive growth), or speaks of the user's own risk profile."""
-    longer = [other for key, others in found.items() if key != name for other in others]
-    covers = [*own, *(other for other in longer)]
-    return [m for m in matches if not any(o.start <= m.start and m.end <= o.end and len(o.span) >= len(m.span) for o in covers if o is not m)]
+def _is_part(match: Match, name: str, found: Mapping[str, list[Match]], own: Iterable[Match]) -> bool:
+    """Tell whether the words belong to a longer profile name (the growth of aggressive growth) or to the user's own risk profile."""
+    longer = [other for key, others in found.items() if key != name and name == "growth" for other in others]
+    return any(other.start < match.end and match.start < other.end for other in (*longer, *own))
 
 
 def _written_as_id(line: Line, name: str) -> list[Match]:
@@ -81,6 +80,9 @@ def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> li
     silent = [*line.find("risk.neutral"), *(match for matches in profiles.values() for match in matches)]
     found = [(match, level) for level in _LEVELS for match in line.find(f"risk.{level}")]
     heard = [(m, level) for m, level in found if not any(_covers(other, m) for other in silent) and not any(_longer(o, m) for o, _ in found)]
+    for match in line.find("risk.range_of_risk"):
+        named = [level for level in _LEVELS if line.has(f"risk.{level}_word", match.span)]
+        heard += [(match, level) for level in named]
     levels = sorted({level for _, level in heard}, key=_LEVELS.index)
     for match, level in heard:
         if level != levels[0]:
@@ -115,7 +117,7 @@ def read_impermanent_loss(line: Line, draft: Draft) -> None:
             verdicts.append((False, match.span))
     for verdict, span in verdicts:
         draft.put("allow_il", verdict, "impermanent loss")
-        line.use(place for place in span if not line.lexemes[place].readings)
+        line.use(place for place in span if not line.lexemes[place].readings or line.lexemes[place].get("num") == 0)
 
 
 def _verdict(line: Line, clause: range) -> bool | None:

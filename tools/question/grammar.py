@@ -3,6 +3,7 @@
     word        this word                      {name}      a phrase list of that name, or a lexeme of that kind
     stem*       a word that starts so          {name=x}    the same, remembered under x
     (a | b c)   one of these                   [a b]       perhaps
+    \\(          a bracket as it stands
     ~3          up to three words in between, but no number, comma or stop
 
 A phrase matches lexemes, not characters; the longest match at the leftmost place wins.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tools.errors import UsageError
 from tools.question.lexeme import KINDS, NUMBERS, STOPS, Lexeme
@@ -20,8 +22,9 @@ from tools.question.lexeme import KINDS, NUMBERS, STOPS, Lexeme
 Captures = tuple[tuple[str, int], ...]
 State = tuple[int, Captures]
 
+_STEM = re.compile(r"([^\W\d_]+)\*")
 _BARRIERS = NUMBERS | STOPS | {","}
-_PIECE = re.compile(r"\{[a-z_]+(?:=[a-z_]+)?\}|~\d|[()|\[\]]|[^\s()|\[\]]+")
+_PIECE = re.compile(r"\{[a-z_]+(?:=[a-z_]+)?\}|~\d|\\[()|\[\]]|[()|\[\]]|[^\s()|\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Key(Node):
-    """One lexeme with this word, or of this kind."""
+    """One lexeme with this word, with this stem, or of this kind."""
 
     key: str
     name: str | None
@@ -59,18 +62,6 @@ class Key(Node):
     def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
         if at < len(line) and self.key in line[at].keys:
             yield at + 1, (*captures, (self.name, at)) if self.name else captures
-
-
-@dataclass(frozen=True)
-class Stem(Node):
-    """One word that starts so."""
-
-    stem: str
-    first: frozenset[str] | None = None
-
-    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
-        if at < len(line) and line[at].word.startswith(self.stem):
-            yield at + 1, captures
 
 
 @dataclass(frozen=True)
@@ -129,6 +120,11 @@ class Grammar:
     lists: Mapping[str, Sequence[str]]
     _compiled: dict[str, Node] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)
+
+    @cached_property
+    def stems(self) -> tuple[str, ...]:
+        """Return every stem in the phrases, without its asterisk."""
+        return tuple(sorted({stem for phrases in self.lists.values() for phrase in phrases for stem in _STEM.findall(phrase)}))
 
     def node(self, name: str) -> Node:
         """Return the compiled list; raise UsageError when there is none, or when it contains itself."""
@@ -206,7 +202,8 @@ class _Phrase:
             return self._reference(piece[1:-1])
         if piece.startswith("~"):
             return Gap(int(piece[1:]))
-        return Stem(piece[:-1]) if piece.endswith("*") else Key(piece, None, frozenset({piece}))
+        piece = piece.removeprefix("\\")
+        return Key(piece, None, frozenset({piece}))
 
     def _reference(self, text: str) -> Node:
         name, _, label = text.partition("=")

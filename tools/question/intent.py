@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from tools.question.lexicon import lexicon
 from tools.question.line import Line
+from tools.records import ProfileId
 
 _REFUSALS = (
     ("prediction", (), "price predictions are out of scope"),
@@ -33,14 +36,24 @@ def intent_of(line: Line) -> str | None:
 
     A question for a recommendation that also asks why is a recommendation: an explanation has no amount, and starts its sentence.
     """
-    if line.has("intent.what_if", range(len(line.lexemes))):
+    whole = range(len(line.lexemes))
+    if line.has("intent.what_if", whole):
         return "what_if"
+    if line.has("intent.compare", whole) and _names_several(line):
+        return "compare"
     amount = any({"num", "usd"} & lexeme.readings.keys() for lexeme in line.lexemes)
     if _explains(line) and not amount:
         return "explain"
     if _compares(line):
         return "compare"
     return None
+
+
+def _names_several(line: Line) -> bool:
+    """Tell whether two protocols, chains or profiles are named."""
+    values = {str(lexeme.get(kind)) for lexeme in line.lexemes for kind in ("protocol", "chain") if kind in lexeme.readings}
+    profiles = {name for name in get_args(ProfileId) if line.has(f"profile.{name}", range(len(line.lexemes)))}
+    return len(values) > 1 or len(profiles) > 1
 
 
 def _explains(line: Line) -> bool:

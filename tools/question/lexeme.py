@@ -15,6 +15,7 @@ KINDS = frozenset(
         "share",
         "range",
         "days",
+        "unit",
         "months",
         "unclear",
         "foreign",
@@ -38,10 +39,11 @@ class Lexeme:
     end: int
     readings: Mapping[str, Any] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
+    stems: frozenset[str] = frozenset()  # the stems of the grammar that the word starts with, each with its asterisk
     keys: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", frozenset({self.word}) | {"{" + kind + "}" for kind in self.readings})
+        object.__setattr__(self, "keys", frozenset({self.word}) | self.stems | {"{" + kind + "}" for kind in self.readings})
 
     def get(self, kind: str) -> Any:
         """Return the value of a reading, None when the lexeme has none of that kind."""

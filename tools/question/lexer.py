@@ -34,6 +34,7 @@ _BEFORE_NAME = frozenset(
 _AFTER_NAME = frozenset("only pools pool vault vaults protocol finance chain network mainnet lending is are vs versus v2 v3 v4 excluded too out".split())
 _STRONG_AFTER = frozenset({"chain", "network", "protocol", "finance", "mainnet"})
 _NOT_AFTER = frozenset({"interest", "annual", "returns", "growth", "asset", "rate", "currency", "case", "my", "the", "it"})
+_STARTS = frozenset({"", ".", "?", "!", ";", "\n"})
 _INSIDE = frozenset({",", "and", "or", "/", "&", "nor", "+"})
 
 
@@ -42,7 +43,12 @@ def read_lexemes(text: str) -> list[Lexeme]:
     words = lexicon()
     tokens = _without_hyphens(tokenize(text, (*words.special, "w/o", "w/", "us$", "usd$")))
     tokens = [_put_right(token, text, words) for token in tokens]
-    return _ranges(_Lexer(tokens, words).run())
+    return [_with_stems(lexeme, words.grammar.stems) for lexeme in _ranges(_Lexer(tokens, words).run())]
+
+
+def _with_stems(lexeme: Lexeme, stems: Sequence[str]) -> Lexeme:
+    begins = frozenset(stem + "*" for stem in stems if lexeme.word.startswith(stem))
+    return replace(lexeme, stems=begins) if begins else lexeme
 
 
 def _without_hyphens(tokens: list[Token]) -> list[Token]:
@@ -76,8 +82,8 @@ class _Lexer:
     def __init__(self, tokens: Sequence[Token], words: Lexicon) -> None:
         self._tokens, self._words = tokens, words
         written = [token for token in tokens if token.is_word]
-        capitals = sum(token.text[0].isupper() for token in written)
-        self._capitals_count = capitals <= max(2, len(written) // 2)
+        titled = sum(token.text[0].isupper() and not token.text.isupper() for token in written)
+        self._capitals_count = titled <= max(2, len(written) // 2) and not all(token.text.isupper() for token in written)
         self._lexemes: list[Lexeme] = []
 
     def run(self) -> list[Lexeme]:
@@ -226,8 +232,8 @@ class _Lexer:
             return None
         key, end = found
         readings = self._sift(dict(self._words.names[key]), at)
-        if not readings:
-            return None
+        if "plain" in readings:
+            return self._lexeme(" ".join(key), at, end, {}), end
         if "protocol" in readings and re.fullmatch(r"v\d", self._word(end)):
             end += 1
         return self._lexeme(" ".join(key), at, end, readings), end
@@ -257,8 +263,10 @@ class _Lexer:
             before_is_name = bool(self._lexemes[:-1]) and not self._lexemes[-2].keys.isdisjoint({"{chain}", "{protocol}"})
             if before_is_name:
                 return True
-        elif before in _BEFORE_NAME or (before == "" and after in {"only", "or"}):
+        elif before in _BEFORE_NAME or (before in _STARTS and after in {"only", "or"}):
             return True
+        if after in _INSIDE and (self._word(end + 1),) in self._words.names and (self._word(end + 1),) not in self._words.common | self._words.ordinary:
+            return bool({"chain", "protocol"} & self._words.names[self._word(end + 1),].keys())
         return after in _AFTER_NAME and (after not in {"is", "are"} or self._word(end + 1) in {"out", "excluded", "banned", "forbidden", "off"})
 
     def _after_number(self, at: int) -> bool:
@@ -278,7 +286,7 @@ class _Lexer:
         if "chain" in readings and "token" in readings:
             readings.pop("token" if self._word(at - 1) == "on" else "chain")
         if "chain" in readings and "foreign" in readings:
-            place = self._word(at - 1) in {"on", "no", "only", "not", "but", "except", "avoid", "without", "or", "and", ",", "than", "exclude"}
+            place = self._word(at - 1) in {"on", "no", "only", "not", "but", "except", "avoid", "without", "or", "and", ",", "than", "exclude", "chain", "chains", "network", ":", "="} or self._word(at + 1) in {"chain", "network"}
             readings.pop("foreign" if place and not number else "chain")
         if number and ("coin" in readings or "token" in readings):
             readings.pop("chain", None)

@@ -86,6 +86,7 @@ def _kinds(data: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[tuple[str, s
     yield "token", _flat(data["tokens"])
     yield "coin", _flat(data["coins"])
     yield "foreign", ((word, word) for words in data["foreign"].values() for word in words)
+    yield "plain", ((phrase, phrase) for phrase in data["plain"]["words"])
     yield "profile", _PROFILE_IDS.items()
 
 

@@ -14,11 +14,13 @@ from tools.question.grammar import Match
 from tools.question.line import Draft, Line
 
 _ABOUT = ("each_pool", "cap", "venue_cap", "apy", "other_period", "relative", "drawdown", "var", "cvar", "tvl", "size", "il")
+_NOUNS = ("cap", "venue_cap", "apy", "drawdown", "var", "cvar", "tvl")
 _DIRECTIONS = ("at_least", "above", "at_most", "below")
 _LOWER, _UPPER = frozenset({"at_least", "above"}), frozenset({"at_most", "below"})
 _SMALLEST_TVL = 1_000.0  # "TVL over 50" could be dollars or millions
 _DEEP_POOL = 1_000_000.0
-_NEIGHBOUR = 7
+_NEIGHBOUR, _TAIL = 7, 4  # words of the clause before a number, and of the one behind it, that may say what it is about
+_BEFORE_PERIOD = frozenset({"for", "over", "next", "coming", "during", "one", "per", "every", "each", "this"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,16 @@ def context_of(line: Line, place: int) -> Context:
     about = _about(line, span)
     if not about - {"other_period"}:
         about |= _about_neighbours(line, place)
-    return Context(place, span, about, _direction(line, span, place))
+    return Context(place, span, about, _direction(line, span, place) or _at_the_end(line, place))
+
+
+def _at_the_end(line: Line, place: int) -> str | None:
+    """Return the direction that ends the clause of its only percentage: ``5% a year on 10 BTC at least``."""
+    clause = line.clause_of(place)
+    if sum("pct" in line.lexemes[number].readings for number in clause) != 1 or "pct" not in line.lexemes[place].readings:
+        return None
+    last = [name for name in _DIRECTIONS for match in line.find(f"direction.{name}", clause) if match.end == clause.stop]
+    return last[0] if last else None
 
 
 def _segment(line: Line, place: int) -> range:
@@ -93,12 +104,21 @@ def _boundary(line: Line, clause: range, left: int, right: int) -> int:
     Words of direction in front of the right one belong to it. The others go to the left number, unless that has what it is about before it.
     """
     between = range(left + 1, right)
-    leads = [match.start for name in _DIRECTIONS for match in line.find(f"direction.{name}", between) if match.end >= right - 1]
-    lead = min(leads, default=right)
+    turns = sorted(match.start for name in _DIRECTIONS for match in line.find(f"direction.{name}", between))
+    if len(turns) > 1 and turns[0] <= left + 2 or turns[:1] == [left + 1] and turns[0] < right - 2:
+        turns = turns[1:]
+    lead = turns[0] if turns else right
     earlier = [number for number in line.numbers(clause) if number < left]
     before = range(earlier[-1] + 1 if earlier else clause.start, left)
-    named = _about(line, before) - {"size", "each_pool"} and _about(line, range(left + 1, lead)) - {"size", "each_pool"}
-    return left + 1 if named else lead
+    named = [match.start for name in _NOUNS for match in line.find(f"about.{name}", range(left + 1, lead))]
+    if named and _is_amount(line, left):
+        own_tvl = line.has("about.tvl", range(left + 1, min(left + 2, lead)))
+        return lead if own_tvl else min(named)
+    return left + 1 if named and _about(line, before) & set(_NOUNS) else lead
+
+
+def _is_amount(line: Line, place: int) -> bool:
+    return "usd" in line.lexemes[place].readings or _coin_behind(line, place) is not None
 
 
 def _about(line: Line, span: range) -> frozenset[str]:
@@ -118,7 +138,8 @@ def _about_neighbours(line: Line, place: int) -> frozenset[str]:
         if not 0 <= beside < len(line.clauses):
             continue
         clause = line.clauses[beside]
-        near = clause.start in sentence and len(clause) <= _NEIGHBOUR and not line.numbers(clause) and line.used.isdisjoint(clause)
+        longest = _NEIGHBOUR if beside < at else _TAIL
+        near = clause.start in sentence and len(clause) <= longest and not line.numbers(clause) and line.used.isdisjoint(clause)
         about = _about(line, clause) - {"il", "size", "other_period"} if near else frozenset[str]()
         if about:
             return about
@@ -142,12 +163,14 @@ def _distance(match: Match, place: int) -> int:
 
 def _read_share(line: Line, draft: Draft, place: int) -> None:
     lexeme = line.lexemes[place]
+    if "days" in lexeme.readings and line.word(place - 1) in _BEFORE_PERIOD | {"a"} and line.word(place - 1 - (line.word(place - 1) == "a")) in _BEFORE_PERIOD:
+        return
     context = context_of(line, place)
     value = lexeme.get("pct") if "pct" in lexeme.readings else lexeme.get("share")
     name = _meaning(line, context, is_percent="pct" in lexeme.readings)
     if name is not None:
         _set_share(draft, name, value)
-        line.use(context.span)
+        _use_words(line, context.span)
     elif "pct" in lexeme.readings or context.about & {"each_pool", "venue_cap", "cap"}:
         _leave(line, draft, context)
 
@@ -190,6 +213,11 @@ def _set_share(draft: Draft, name: str, value: float) -> None:
     draft.put(name, value, labels[name])
 
 
+def _use_words(line: Line, span: range) -> None:
+    """Mark a span as understood, but for the names in it: ``on Base above 4%`` speaks of Base as well."""
+    line.use(place for place in span if not {"chain", "protocol", "token", "coin"} & line.lexemes[place].readings.keys())
+
+
 def _leave(line: Line, draft: Draft, context: Context) -> None:
     """Keep as a note what cannot be turned into a field."""
     draft.note(line, context.span)
@@ -204,12 +232,12 @@ def _read_money(line: Line, draft: Draft, place: int) -> AmountCap | None:
     value = lexeme.get("usd") if "usd" in lexeme.readings else lexeme.get("num")
     coin = _coin_behind(line, place)
     context = context_of(line, place)
-    pools = line.has("pool", context.span)
+    pools = line.has("pool", range(max(context.span.start - 3, line.clause_of(place).start), context.span.stop))
     if "each_pool" in context.about and context.upper and "tvl" not in context.about and (coin or "usd" in lexeme.readings):
-        line.use(context.span)
+        _use_words(line, context.span)
         return AmountCap(value, coin or "USD", context.span)
     large = "usd" in lexeme.readings or "scaled" in lexeme.flags or value >= _SMALLEST_TVL
-    sized = "tvl" in context.about or (pools and ("size" in context.about or context.lower) and large)
+    sized = "tvl" in context.about or (large and (pools and context.lower or "size" in context.about))
     if not sized or coin in {"ETH", "BTC"} or (coin and "tvl" not in context.about and not context.lower):
         return None
     per_pool = "tvl" not in context.about and "each_pool" in context.about and value < _DEEP_POOL
@@ -219,7 +247,7 @@ def _read_money(line: Line, draft: Draft, place: int) -> AmountCap | None:
     if value < 0:
         raise MandateError(f"the smallest TVL is negative ({value:,.0f}); give a positive amount of dollars")
     draft.put("min_tvl_usd", float(value), "the smallest TVL of a pool")
-    line.use(context.span)
+    _use_words(line, context.span)
     return None
 
 
@@ -253,7 +281,7 @@ def _read_bare(line: Line, draft: Draft, place: int) -> None:
         _leave(line, draft, context)
         return
     _set_share(draft, name, value if as_fraction else round(value / 100, 12))
-    line.use(context.span)
+    _use_words(line, context.span)
 
 
 # ---------------------------------------------------------------- number of pools

@@ -119,9 +119,9 @@ class Draft:
         if old != value:
             raise MandateError(f"two different values for {what} ({name}): {old} and {value}; give one")
 
-    def note(self, line: Line, span: range) -> None:
-        """Keep the words of a span as a note, in the order of the question, and mark them as understood."""
+    def note(self, line: Line, span: range, taking: range | None = None) -> None:
+        """Keep the words of a span as a note, in the order of the question, and mark them (or ``taking``) as understood."""
         text = line.quote(span)
         if text and text not in self.notes.values():
             self.notes[span.start] = text
-        line.use(span)
+        line.use(span if taking is None else taking)

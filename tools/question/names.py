@@ -124,7 +124,7 @@ def _meanings(line: Line, cues: list[tuple[Match, str]], group: Group, last: str
     elif after == "too" and last in {"exclude", "include"}:
         yield group, last
     else:
-        meaning = before if before in {"exclude", "include", "note", "nothing"} else after if after in {"exclude", "include"} else before or "bare"
+        meaning = before if before in {"exclude", "include", "note", "nothing"} else after if after in {"exclude", "include"} else before or after or "bare"
         yield group, "compare" if intent == "compare" and meaning != "exclude" else meaning
 
 
@@ -164,8 +164,11 @@ def _last_comma(line: Line, group: Group) -> int | None:
 
 
 def _apply(line: Line, draft: Draft, names: Names, group: Group, meaning: str) -> None:
+    if meaning in {"note", "nothing"}:
+        reach = "include" if meaning == "note" else "place"
+        names.chains.update(place for place in group.places if _kind(line, group, place, reach) == "chain")
     if meaning == "note":
-        draft.note(line, line.clause_of(group.start))
+        draft.note(line, line.clause_of(group.start), taking=range(group.start, group.end))
         return
     if meaning == "nothing":
         line.use(place for place in group.places if not {"coin", "token"} & line.lexemes[place].readings.keys())
@@ -216,8 +219,6 @@ def _note_classes(line: Line, draft: Draft) -> None:
     """Keep wishes about whole classes of names (``no algorithmic stablecoins``, ``not on L2s``) as notes."""
     for match in line.find("names.classes"):
         clause = line.clause_of(match.start)
-        before = range(clause.start, match.start)
-        after = range(match.end, clause.stop)
-        wished = any(line.has(f"names.{name}", before) for name in ("refuse", "only", "soft", "only_refuse")) or line.has("names.only_after", after)
-        if wished and line.used.isdisjoint(match.span):
-            draft.note(line, range(before.start if wished else match.start, clause.stop))
+        cues = [cue.start for name in ("refuse", "only", "soft", "only_refuse") for cue in line.find(f"names.{name}", range(clause.start, match.start))]
+        if (cues or line.has("names.only_after", range(match.end, clause.stop))) and line.used.isdisjoint(match.span):
+            draft.note(line, range(min([*cues, match.start]), clause.stop))

@@ -16,7 +16,15 @@ def read_notes(line: Line, draft: Draft) -> None:
 
 
 def _has_loose_number(line: Line, clause: range) -> bool:
+    if len(clause) == 1 and _is_list_mark(line, clause.start):
+        return False
     return any(place not in line.used and not _is_year(line, place) for place in line.numbers(clause))
+
+
+def _is_list_mark(line: Line, place: int) -> bool:
+    """Tell the numbers of a list, ``(1)`` and ``2.``, from the numbers in it."""
+    before, after = line.word(place - 1), line.word(place + 1)
+    return (before, after) == ("(", ")") or (after in {")", "."} and before in {"", "\n", ";", ".", ","})
 
 
 def _is_year(line: Line, place: int) -> bool:

@@ -52,7 +52,7 @@ def _read_fields(line: Line, draft: Draft, intent: str) -> None:
     names = read_names(line, draft, intent)
     read_amounts(line, draft, names, intent, caps)
     read_impermanent_loss(line, draft)
-    read_attitude(line, draft)
+    read_attitude(line, draft, intent)
     read_notes(line, draft)
 
 

@@ -6,6 +6,7 @@ Allowed tokens first, then the data's quality, then the mandate's own limits.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Pool:
         All of it where no reward is reported, none where rewards are reported without a base.
         """
         if self.row.apy_base is not None:
-            return self.row.apy_base
+            return min(self.row.apy_base, self.row.apy)  # a part cannot be more than the whole
         return 0.0 if self.row.apy_reward else self.row.apy
 
 
@@ -207,15 +208,16 @@ def protocol_tvl(parsed: ParsedRows) -> dict[str, float]:
 def price_on(market: Market, day: dt.date) -> float | None:
     """Return the asset's closing price in dollars on the day or at most three days before.
 
-    None when the market has none.
+    None when the market has none; what is no finite number above 0 is no price.
     """
-    if market.prices is None:
+    closes = {row.get("date", "")[:10]: row.get("close", "") for row in market.prices or ()}
+    prices = (_price(closes.get((day - dt.timedelta(days=age)).isoformat(), "")) for age in range(4))
+    return next((price for price in prices if price is not None), None)
+
+
+def _price(text: str) -> float | None:
+    try:
+        price = float(text)
+    except ValueError:
         return None
-    earliest = (day - dt.timedelta(days=3)).isoformat()
-    for row in reversed(market.prices):
-        date, close = row.get("date", ""), row.get("close", "")
-        if date < earliest:
-            return None
-        if date[:10] <= day.isoformat() and close:
-            return float(close)
-    return None
+    return price if 0.0 < price < math.inf else None

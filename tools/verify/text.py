@@ -126,7 +126,7 @@ def _units_of(pointer: str, document: dict[str, Any]) -> Sequence[str]:
     """Return the units that fit a field of the record, by its name; ``derived`` values have none of their own."""
     parts = tokens(pointer)
     name = parts[-1] if parts else ""
-    if parts[:1] == ["derived"]:
+    if parts[:1] == ["derived"] or parts[1:2] in (["excluded"], ["ruled_out"]):  # values of any kind; counts by rule
         return shape.UNITS
     if name.endswith("_usd"):
         return ("usd",)

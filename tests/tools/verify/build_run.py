@@ -36,15 +36,34 @@ POOLS = (
     ("aa000000-0000-4000-8000-000000000005", "aave-v3", "Arbitrum", "USDT", ["USDT"], ["Tether"], 154_000_001, 4.9, 0.5, 0.0, 0.11),
     ("aa000000-0000-4000-8000-000000000006", "fluid-lending", "Ethereum", "USDT", ["USDT"], ["Tether"], 98_765_432, 8.2, 0.9, 0.25, 0.31),
 )  # fmt: skip
-NAMES = {"aave-v3": "Aave v3", "compound-v3": "Compound v3", "sky-lending": "Sky", "curve-dex": "Curve", "fluid-lending": "Fluid"}
-FAMILIES = {"aave-v3": "aave", "compound-v3": "compound", "sky-lending": "sky", "curve-dex": "curve", "fluid-lending": "fluid"}
+NAMES = {
+    "aave-v3": "Aave v3",
+    "compound-v3": "Compound v3",
+    "sky-lending": "Sky",
+    "curve-dex": "Curve",
+    "fluid-lending": "Fluid",
+}
+FAMILIES = {
+    "aave-v3": "aave",
+    "compound-v3": "compound",
+    "sky-lending": "sky",
+    "curve-dex": "curve",
+    "fluid-lending": "fluid",
+}
 # profile, method, pools by place, weights
 CANDIDATES = (
     ("conservative_growth", "equal", (0, 1, 2, 4), (0.25, 0.25, 0.25, 0.25)),
     ("conservative_growth", "min_cvar", (0, 2, 4), (0.2719, 0.3981, 0.33)),
     ("balanced_apy", "inverse_volatility", (1, 2, 3, 5), (0.1511, 0.3489, 0.2, 0.3)),
 )  # fmt: skip
-LIMITS = {"max_weight": 0.40, "protocol_risk": 0.30, "position_share": 0.05, "protocol_share": 0.60, "issuer_share": 0.60, "reward_share": 0.50}
+LIMITS = {
+    "max_weight": 0.40,
+    "protocol_risk": 0.30,
+    "position_share": 0.05,
+    "protocol_share": 0.60,
+    "issuer_share": 0.60,
+    "reward_share": 0.50,
+}
 
 
 def build_inputs() -> dict[str, Any]:
@@ -66,7 +85,10 @@ def build_inputs() -> dict[str, Any]:
         "charts": charts,
         "failed_charts": [],
         "hacks": [{"date": 1_678_665_600, "name": "Euler", "amount": 197_000_000}],
-        "tables": {"rates/us_3_month_bill_monthly.csv": [{"month": "2025-01", "rate_percent": "4.21"}], "prices/none.csv": None},
+        "tables": {
+            "rates/us_3_month_bill_monthly.csv": [{"month": "2025-01", "rate_percent": "4.21"}],
+            "prices/none.csv": None,
+        },
     }
 
 
@@ -169,8 +191,27 @@ def build_record(inputs: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def _mandate() -> dict[str, Any]:
-    lists = ("chains_include", "chains_exclude", "protocols_include", "protocols_exclude", "tokens_include", "tokens_exclude", "notes")
-    nothing = ("amount_usd", "profile", "min_tvl_usd", "min_apy", "max_weight", "min_pools", "max_pools", "allow_il", "max_drawdown", "max_var_95")
+    lists = (
+        "chains_include",
+        "chains_exclude",
+        "protocols_include",
+        "protocols_exclude",
+        "tokens_include",
+        "tokens_exclude",
+        "notes",
+    )
+    nothing = (
+        "amount_usd",
+        "profile",
+        "min_tvl_usd",
+        "min_apy",
+        "max_weight",
+        "min_pools",
+        "max_pools",
+        "allow_il",
+        "max_drawdown",
+        "max_var_95",
+    )
     return {
         "intent": "recommend",
         "asset": "USD",
@@ -207,7 +248,13 @@ def _market(inputs: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def _candidate(
-    profile: str, method: str, places: tuple[int, ...], weights: tuple[float, ...], rows: dict[str, Any], apys: dict[str, np.ndarray], benchmark: np.ndarray
+    profile: str,
+    method: str,
+    places: tuple[int, ...],
+    weights: tuple[float, ...],
+    rows: dict[str, Any],
+    apys: dict[str, np.ndarray],
+    benchmark: np.ndarray,
 ) -> dict[str, Any]:
     pools = [_pool(POOLS[place], weight, rows, apys) for place, weight in zip(places, weights, strict=True)]
     series = [apys[POOLS[place][0]] for place in places]
@@ -309,8 +356,18 @@ def _gates(candidate: dict[str, Any]) -> list[dict[str, Any]]:
         "issuer_share": risk["largest_issuer"]["share"],
         "reward_share": risk["reward_share"],
     }
-    gates = [{"rule": "profile_risk", "limit": "low", "value": "low" if allowed else "medium", "passed": allowed, "tested": True}]
-    gates += [{"rule": r, "limit": LIMITS[r], "value": v, "passed": v <= LIMITS[r], "tested": True} for r, v in values.items()]
+    gates = [
+        {
+            "rule": "profile_risk",
+            "limit": "low",
+            "value": "low" if allowed else "medium",
+            "passed": allowed,
+            "tested": True,
+        }
+    ]
+    gates += [
+        {"rule": r, "limit": LIMITS[r], "value": v, "passed": v <= LIMITS[r], "tested": True} for r, v in values.items()
+    ]
     gates.append({"rule": "history_days", "limit": 60.0, "value": float(DAYS), "passed": True, "tested": True})
     gates.append({"rule": "var_95", "limit": 0.01, "value": metrics["var_95"], "passed": True, "tested": False})
     return gates
@@ -322,7 +379,10 @@ def _score(candidates: list[dict[str, Any]]) -> None:
         values = [-abs(entry[part] - 1) if part == "beta" else entry[part] for entry in raw]
         ranks = (stats.rankdata(values) - 1) / (len(values) - 1)
         for candidate, entry, rank in zip(candidates, raw, ranks, strict=True):
-            score = candidate.setdefault("score", {"total": 0.0, "parts": {}, "raw": entry, "missing": [], "normalisation": "rank", "preset": "neutral"})
+            score = candidate.setdefault(
+                "score",
+                {"total": 0.0, "parts": {}, "raw": entry, "missing": [], "normalisation": "rank", "preset": "neutral"},
+            )
             score["parts"][part] = weight * float(rank)
             score["total"] = sum(score["parts"].values())
 
@@ -337,7 +397,9 @@ def _choice(chosen: dict[str, Any]) -> dict[str, Any]:
         "candidate_id": chosen["id"],
         "method": chosen["method"],
         "amount": AMOUNT,
-        "pools": [{"pool_id": p["pool_id"], "weight": p["weight"], "amount": p["weight"] * AMOUNT} for p in chosen["pools"]],
+        "pools": [
+            {"pool_id": p["pool_id"], "weight": p["weight"], "amount": p["weight"] * AMOUNT} for p in chosen["pools"]
+        ],
         "expected": {
             "income": _income(apy),
             "income_low": _income(chosen["apy_low"]),
@@ -382,7 +444,9 @@ class Text:
             value = value[int(step)] if isinstance(value, list) else value[step]
         shown = written(value, unit, digits)
         start = len(self.markdown)
-        self.figures.append({"text": shown, "start": start, "end": start + len(shown), "pointer": pointer, "unit": unit})
+        self.figures.append(
+            {"text": shown, "start": start, "end": start + len(shown), "pointer": pointer, "unit": unit}
+        )
         return self.say(shown)
 
     def claim(self, words: str, left: str, op: str, right: str) -> Text:
@@ -413,20 +477,46 @@ def write_text(record: dict[str, Any], index: int) -> None:
         "largest": {"value": max(p["weight"] for p in record["candidates"][index]["pools"]), "formula": "max(pluck(a, 'weight'))", "inputs": [f"{c}/pools"]},
         "day": {"value": DAY.isoformat(), "formula": "date(a)", "inputs": ["/as_of"]},
     }  # fmt: skip
-    text = Text(record).say("# Hold ").show(f"{c}/metrics/pool_count", "count").say(" pools with ").show("/choice/amount", "usd", 0)
-    text.say("\n\nExpect ").show("/choice/expected/income", "usd", 0).say(" over ").show("/choice/expected/horizon_days", "days").say(" days, ")
-    text.show(own, "percent").say(" a year: ").show("/alternatives/risk_free/difference_bps", "bps").say(" basis points ")
-    text.claim("more than the bill", own, ">", bill).say(" at ").show(bill, "percent").say(" (").show("/derived/edge/value", "percentage_points").say(" percentage points).\n\n")
+    text = (
+        Text(record)
+        .say("# Hold ")
+        .show(f"{c}/metrics/pool_count", "count")
+        .say(" pools with ")
+        .show("/choice/amount", "usd", 0)
+    )
+    text.say("\n\nExpect ").show("/choice/expected/income", "usd", 0).say(" over ").show(
+        "/choice/expected/horizon_days", "days"
+    ).say(" days, ")
+    text.show(own, "percent").say(" a year: ").show("/alternatives/risk_free/difference_bps", "bps").say(
+        " basis points "
+    )
+    text.claim("more than the bill", own, ">", bill).say(" at ").show(bill, "percent").say(" (").show(
+        "/derived/edge/value", "percentage_points"
+    ).say(" percentage points).\n\n")
     text.say("| pool | weight | amount | APY | share |\n|---|---|---|---|---|\n")
     for place in range(len(record["candidates"][index]["pools"])):
         p = f"{c}/pools/{place}"
-        text.say("| ").show(f"{p}/name", "name").say(" | ").show(f"{p}/weight", "percent").say(" | ").show(f"/choice/pools/{place}/amount", "usd", 0)
+        text.say("| ").show(f"{p}/name", "name").say(" | ").show(f"{p}/weight", "percent").say(" | ").show(
+            f"/choice/pools/{place}/amount", "usd", 0
+        )
         text.say(" | ").show(f"{p}/apy", "percent").say(" | ").show(f"{p}/share_of_pool", "percent", 3).say(" |\n")
-    text.say("\n1. The score is ").show(f"{c}/score/total", "ratio").say("; ").show("/derived/passed/value", "count").say(" of ")
+    text.say("\n1. The score is ").show(f"{c}/score/total", "ratio").say("; ").show(
+        "/derived/passed/value", "count"
+    ).say(" of ")
     text.show("/derived/candidates/value", "count").say(" candidates passed on ").show("/derived/day/value", "date")
-    text.say(".\n2. The ").claim("largest weight", "/derived/largest/value", "==", f"{c}/risk/largest_weight").say(" is ").show("/derived/largest/value", "percent", 0)
-    text.say(", at a daily VaR of ").show(f"{c}/metrics/var_95", "percent", 4).say(".\n3. The pools hold ").show(f"{c}/metrics/total_tvl_usd", "usd", 0).say(" in all.\n")
-    record["rationale"] = {"author": "policy", "refused": None, "markdown": text.markdown, "figures": text.figures, "claims": text.claims}
+    text.say(".\n2. The ").claim("largest weight", "/derived/largest/value", "==", f"{c}/risk/largest_weight").say(
+        " is "
+    ).show("/derived/largest/value", "percent", 0)
+    text.say(", at a daily VaR of ").show(f"{c}/metrics/var_95", "percent", 4).say(".\n3. The pools hold ").show(
+        f"{c}/metrics/total_tvl_usd", "usd", 0
+    ).say(" in all.\n")
+    record["rationale"] = {
+        "author": "policy",
+        "refused": None,
+        "markdown": text.markdown,
+        "figures": text.figures,
+        "claims": text.claims,
+    }
 
 
 # --- the folder
@@ -436,7 +526,9 @@ def save(folder: Path, record: dict[str, Any], inputs: dict[str, Any] | None = N
     """Write a run folder with its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     inputs = inputs or build_inputs()
-    packed = gzip.compress(json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(), mtime=0)
+    packed = gzip.compress(
+        json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(), mtime=0
+    )
     contents = {
         "recommendation.json": as_json(record),
         "rationale.md": record["rationale"]["markdown"].encode(),
@@ -459,7 +551,11 @@ def as_json(value: Any) -> bytes:
 
 def rehash(folder: Path) -> None:
     """Write the manifest of what is in the folder now, as a forger would."""
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
+    hashes = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != "manifest.json"
+    }
     (folder / "manifest.json").write_bytes(as_json({"files": hashes}))
 
 
@@ -477,8 +573,16 @@ def without_choice(record: dict[str, Any]) -> dict[str, Any]:
         alternative["difference_bps"] = None
     failed = [c for c in record["candidates"] if not c["gates"][0]["passed"]]
     record["conflicts"] = [{"rule": "protocol_risk", "limit": 0.05, "nearest": min(values), "vetoed": len(values)}]
-    record["conflicts"] += [{"rule": "profile_risk", "limit": "low", "nearest": "medium", "vetoed": len(failed)}] if failed else []
-    text = Text(record).say("**No strategy passes your limits.** Allowed is a risk of ").show("/conflicts/0/limit", "ratio")
-    text.say(", the nearest came to ").show("/conflicts/0/nearest", "ratio").say("; ").show("/conflicts/0/vetoed", "count").say(" fail.\n")
+    record["conflicts"] += (
+        [{"rule": "profile_risk", "limit": "low", "nearest": "medium", "vetoed": len(failed)}] if failed else []
+    )
+    text = (
+        Text(record)
+        .say("**No strategy passes your limits.** Allowed is a risk of ")
+        .show("/conflicts/0/limit", "ratio")
+    )
+    text.say(", the nearest came to ").show("/conflicts/0/nearest", "ratio").say("; ").show(
+        "/conflicts/0/vetoed", "count"
+    ).say(" fail.\n")
     record["rationale"].update(markdown=text.markdown, figures=text.figures, claims=text.claims)
     return record

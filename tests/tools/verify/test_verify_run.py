@@ -63,10 +63,25 @@ def test_a_run_without_a_choice_passes(record: dict[str, Any], tmp_path: Path) -
 def test_a_question_out_of_scope_passes(record: dict[str, Any], tmp_path: Path) -> None:
     changed = copy.deepcopy(record)
     changed.update(
-        outcome="out_of_scope", market=None, candidates=[], emptied=[], choice=None, alternatives=None, derived={}, conflicts=[]
+        outcome="out_of_scope",
+        market=None,
+        candidates=[],
+        emptied=[],
+        choice=None,
+        alternatives=None,
+        derived={},
+        conflicts=[],
     )
     changed["rationale"].update(markdown="**Outside.**\n", figures=[], claims=[])
-    inputs = {"as_of": None, "synthetic": False, "pools": [], "charts": {}, "failed_charts": [], "hacks": [], "tables": {}}
+    inputs = {
+        "as_of": None,
+        "synthetic": False,
+        "pools": [],
+        "charts": {},
+        "failed_charts": [],
+        "hacks": [],
+        "tables": {},
+    }
     report = verify(build_run.save(tmp_path, changed, inputs))
     assert report.ok, whats(report)
 
@@ -132,7 +147,9 @@ def other_digit(number: int | float, significant: int) -> int | float:
 
 
 @pytest.mark.parametrize("significant", [0, 3])
-def test_every_number_of_the_record_is_guarded_without_the_manifest(record: dict[str, Any], folder: Path, significant: int) -> None:
+def test_every_number_of_the_record_is_guarded_without_the_manifest(
+    record: dict[str, Any], folder: Path, significant: int
+) -> None:
     """One digit of one number is changed and everything hashed again; only what nothing in the folder can contradict slips through."""
     changed = copy.deepcopy(record)
     missed = []
@@ -269,7 +286,9 @@ def test_two_pools_swapped_in_the_table_are_found(record: dict[str, Any], tmp_pa
 # --- files
 
 
-@pytest.mark.parametrize("name", ["recommendation.json", "rationale.md", "inputs.json.gz", "flowchart.svg", "manifest.json", "request.json"])
+@pytest.mark.parametrize(
+    "name", ["recommendation.json", "rationale.md", "inputs.json.gz", "flowchart.svg", "manifest.json", "request.json"]
+)
 def test_a_missing_file_is_a_difference(folder: Path, name: str) -> None:
     (folder / name).unlink()
     assert f"{name}: is missing" in whats(verify(folder))
@@ -289,7 +308,17 @@ def test_a_link_and_a_pipe_are_not_followed(folder: Path) -> None:
     assert "pipe: is not a plain file" in said
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08", b"not gzip", gzip.compress(b"[]"), gzip.compress(b"{}") + b"more", gzip.compress(b'{"a": NaN}')])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x1f\x8b\x08",
+        b"not gzip",
+        gzip.compress(b"[]"),
+        gzip.compress(b"{}") + b"more",
+        gzip.compress(b'{"a": NaN}'),
+    ],
+)
 def test_corrupt_inputs_are_a_difference(folder: Path, content: bytes) -> None:
     (folder / "inputs.json.gz").write_bytes(content)
     build_run.rehash(folder)
@@ -355,7 +384,8 @@ def test_a_hundred_thousand_figures_are_checked_in_bounded_time(record: dict[str
     figure = {"text": "8", "pointer": "/market/pools_total", "unit": "count"}
     changed["rationale"]["figures"] = [{**figure, "start": 2 * n, "end": 2 * n + 1} for n in range(100_000)]
     changed["rationale"]["claims"] = [
-        {"start": 0, "end": 1, "left": "/market/pools_total", "op": ">", "right": "/market/pools_eligible"} for _ in range(10_000)
+        {"start": 0, "end": 1, "left": "/market/pools_total", "op": ">", "right": "/market/pools_eligible"}
+        for _ in range(10_000)
     ]
     folder = build_run.save(tmp_path, changed)
     started = time.perf_counter()
@@ -424,7 +454,11 @@ def test_a_large_run_is_checked_quickly(record: dict[str, Any], tmp_path: Path) 
         inputs["charts"][f"cc{n}"] = [dict(row) for row in chart]
         inputs["pools"].append({**inputs["pools"][0], "pool": f"cc{n}"})
     changed = copy.deepcopy(record)
-    candidate = {**copy.deepcopy(changed["candidates"][0]), "pools": pools, "window": {"first": "2024-03-01", "last": "2025-02-28", "days": 365}}
+    candidate = {
+        **copy.deepcopy(changed["candidates"][0]),
+        "pools": pools,
+        "window": {"first": "2024-03-01", "last": "2025-02-28", "days": 365},
+    }
     changed["candidates"] = [{**candidate, "id": f"c{n}"} for n in range(27)]
     changed["market"]["benchmark_pools"] = [f"cc{n}" for n in range(20)]
     folder = build_run.save(tmp_path, changed, inputs)
