@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from langgraph.runtime import Runtime
 
 from agents.prompts import prompt
-from agents.quant import amount_in_asset, amount_usd
 from agents.prose import SLOTS, check_prose
+from agents.quant import amount_in_asset, amount_usd
 from agents.state import Context, State, Steps
 from tools.candidates import Assessed, conflicts
 from tools.candidates.gates import position_share
@@ -105,7 +105,7 @@ def _decide(shortlist: list[Candidate], mandate: Mandate, context: Context) -> _
 
 
 def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, Any]:
-    """Return what a model may see: ids, numbers and enums. Names from the market are anybody's text: pools are numbered."""
+    """Return what a model may see: ids, numbers and enums; pools are numbered, as their names are anybody's text."""
     pools = {pool.pool_id: pool for candidate in shortlist for pool in candidate.pools}
     number = {pool_id: f"pool_{position:02d}" for position, pool_id in enumerate(sorted(pools), start=1)}
     return {
@@ -154,6 +154,8 @@ def _candidate(assessed: Assessed, score: Score, mandate: Mandate, market: Marke
             tvl_usd=pool.row.tvl_usd,
             share_of_pool=None if money is None else position_share(float(weight), money, pool.row.tvl_usd),
             protocol_risk=pool.protocol_risk,
+            weakest_party=pool.weakest_party,
+            apy_multiple=pool.apy_multiple,
             trend=pool.trend,
             history_days=pool.history.days,
         )

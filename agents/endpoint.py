@@ -32,6 +32,7 @@ MAX_BODY_BYTES = 1 << 20
 MAX_REPLY_CHARACTERS = 50_000
 MAX_TOKENS_REPORTED = 10**9
 PAUSE = 0.5  # seconds before a call that failed in passing is made again
+GRACE = 0.5  # seconds for closing a connection; a call that cannot be cancelled (a name that is being resolved) is left
 TOO_LATE = "no answer within its time"
 NO_COMPLETION = "what came back is no chat completion"
 TOO_LONG = "the answer is too long"
@@ -94,6 +95,7 @@ def _chat_model(name: str, base_url: str, api_key: str, budget: Budget) -> ChatO
         openai_proxy=None,
         timeout=budget.seconds_per_call,
         max_retries=0,
+        http_socket_options=(),
         max_completion_tokens=budget.tokens_per_call if own else None,
         extra_body=None if own else {"max_tokens": budget.tokens_per_call},
         temperature=None if own else 0.0,
@@ -155,7 +157,7 @@ def _within(seconds: float, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     # In a copy of the context: tracing is off in it.
     threading.Thread(target=contextvars.copy_context().run, args=(work,), name="model", daemon=True).start()
     try:
-        answer = answers.get(timeout=seconds)
+        answer = answers.get(timeout=seconds + GRACE)
     except queue.Empty:
         answer = TimeoutError()
     if isinstance(answer, Exception):

@@ -168,7 +168,7 @@ def _choice_values(
 def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str | None) -> dict[str, Any]:
     pools = chosen["pools"]
     gates = {gate["rule"]: f"{c}/gates/{position}" for position, gate in enumerate(chosen["gates"])}
-    weakest = max(pools, key=lambda pool: (pool["protocol_risk"], pool["family"]))
+    weakest = max(range(len(pools)), key=lambda i: (pools[i]["protocol_risk"], pools[i]["weakest_party"]))
     shares = [pool["share_of_pool"] for pool in pools]
     tightest = None if None in shares else shares.index(max(shares))
     multi = sum(len(pool["tokens"]) > 1 for pool in pools)
@@ -177,7 +177,7 @@ def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str 
         "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{c}/risk/largest_protocol/share", amount)
         if amount
         else None,
-        "weakest": display_project(weakest["family"]),
+        "weakest": f"{c}/pools/{weakest}/weakest_party",
         "protocol_limit": f"{gates['protocol_risk']}/limit",
         "position_limit": f"{gates['position_share']}/limit",
         "issuer": chosen["risk"]["largest_issuer"]["name"],
@@ -254,7 +254,7 @@ def _conflict_figures(figures: Figures, index: int, conflict: Mapping[str, Any])
 
 
 def _in_unit_of(rule: str, figures: Figures, pointer: str) -> str:
-    if rule == "protocol_risk":
+    if rule in {"protocol_risk", "apy_multiple"}:
         return figures.ratio(pointer, 2)
     if rule == "history_days":
         return f"{figures.days(pointer)} days"
@@ -279,6 +279,7 @@ _ADVICE = {
     "min_pools": "another number of pools",
     "max_pools": "another number of pools",
     "reward_share": "a bolder level of risk, which accepts rewards in the yield",
+    "apy_multiple": "a bolder level of risk, which accepts unusual yields",
     "history_days": "a bolder level of risk, which accepts younger pools",
     "not_trending_down": "a profile that accepts falling yields",
 }
@@ -300,8 +301,9 @@ def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]
         "income": _income_sentence(figures, w["income"]),
         "doing_nothing": f"{w['rf_name']} pays {figures.percent(w['rf_apy'], 2)} a year.",
         "pool_count": f"The choice holds {figures.count(f'{c}/metrics/pool_count')} pools.",
-        "largest_protocol": f"{w['protocol']} has {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the money.",
-        "weakest_protocol": f"Its riskiest protocol is {w['weakest']}, "
+        "largest_protocol": f"{w['protocol']} has {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the "
+        "money.",
+        "weakest_protocol": f"The riskiest protocol of the choice is {w['weakest']}, "
         f"with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
         "apy_range": f"These weights earned between {figures.percent(f'{c}/apy_low', 2)} "
         f"and {figures.percent(f'{c}/apy_high', 2)} a year.",

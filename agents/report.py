@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from agents.rationale import Written, write_rationale
 from agents.state import Context, State, Steps
+from tools.errors import VerificationError
 from tools.flowchart import build_graph, node_link, to_mermaid
 from tools.records import SCHEMA_VERSION, Flowchart, Rationale, Recommendation, digest
 from tools.units import end_of_day, iso
@@ -83,18 +84,23 @@ def _record(state: State, context: Context) -> dict[str, Any]:
 
 
 def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str) -> tuple[Written, str, str | None]:
-    """Write the text with the model's passages if the independent checker resolves it, else without.
+    """Write the text with the model's passages if the independent checker resolves it, else without them.
 
-    Return author and why it was refused.
+    Returns the text, its author, and why a model's passages were refused. Raises ``VerificationError`` when even the
+    deterministic text does not resolve: a figure that cannot be checked is never shown.
     """
-    if not prose:
-        return write_rationale(record, {}), "policy", None
-    written = write_rationale(record, prose)
+    refused = None
+    if prose:
+        written = write_rationale(record, prose)
+        faults = check_text(_with_text(record, written))
+        if not faults:
+            return written, author, None
+        refused = f"the text of {author} did not resolve: {faults[0].what}"
+    written = write_rationale(record, {})
     faults = check_text(_with_text(record, written))
-    if not faults:
-        return written, author, None
-    # Not what does not resolve: that would show the model's words after all.
-    return write_rationale(record, {}), "policy", f"the text of {author} did not resolve ({len(faults)} faults)"
+    if faults:
+        raise VerificationError(f"the rationale does not resolve, so it is not shown: {faults[0]}")
+    return written, "policy", refused
 
 
 def _with_text(record: Mapping[str, Any], written: Written) -> dict[str, Any]:

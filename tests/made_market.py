@@ -116,6 +116,7 @@ def pool(
     tokens: tuple[str, ...] = ("USDC",),
     issuer_shares: Mapping[str, float] | None = None,
     protocol_risk: float = 0.1,
+    apy_multiple: float = 1.0,
     trend: Any = "not_down",
 ) -> Pool:
     """An eligible pool; ``series`` holds fractions a year and ends on ``AS_OF``."""
@@ -132,6 +133,8 @@ def pool(
         apy_mean_30d=float(values[-30:].mean()),
         trend=trend,
         protocol_risk=protocol_risk,
+        weakest_party=family,
+        apy_multiple=apy_multiple,
     )
 
 

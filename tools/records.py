@@ -134,7 +134,8 @@ class MarketSummary(Record):
 class CandidatePool(Record):
     """One pool of a candidate.
 
-    ``share_of_pool`` is the position over what can be withdrawn, None when no amount is known.
+    ``protocol_risk`` is the worst among its protocol, the protocols that issue its tokens and the vault that it is a
+    share of; ``weakest_party`` names which. ``share_of_pool`` is the position over what can be withdrawn, None when no amount is known.
     """
 
     pool_id: str
@@ -154,6 +155,8 @@ class CandidatePool(Record):
     tvl_usd: float
     share_of_pool: float | None
     protocol_risk: Fraction
+    weakest_party: str
+    apy_multiple: float
     trend: Trend
     history_days: Count
 

@@ -125,6 +125,7 @@ def _gates(
         _at_most("protocol_share", report.largest_protocol.share, limits.protocol_share),
         _at_most("issuer_share", report.largest_issuer.share, limits.issuer_share),
         _reward_gate(report, limits),
+        _at_most("apy_multiple", max(pool.apy_multiple for pool in draft.pools), limits.apy_multiple),
         _at_least("history_days", float(report.smallest_history_days), float(limits.history_days)),
     ]
     if mandate.min_tvl_usd is not None:
@@ -211,6 +212,7 @@ def _broken_alone(pool: Pool, mandate: Mandate, limits: Limits, rules: set[str])
         ("protocol_risk", pool.protocol_risk > limits.protocol_risk),
         ("history_days", pool.history.days < limits.history_days),
         ("reward_share", (pool.row.apy_reward or 0.0) > limits.reward_share * pool.row.apy),
+        ("apy_multiple", pool.apy_multiple > limits.apy_multiple),
         ("min_apy", mandate.min_apy is not None and pool.row.apy < mandate.min_apy),
     )
     return next((rule for rule, breaks in checks if breaks and rule in rules), None)

@@ -28,6 +28,7 @@ _RULES = {
     "protocol_share": "share of one protocol",
     "issuer_share": "share of one issuer",
     "reward_share": "share of rewards",
+    "apy_multiple": "APY over the market's",
     "history_days": "history",
     "min_tvl": "TVL of a pool",
     "min_apy": "APY",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.errors import MandateError
-from tools.question.limits import AmountCap, asset_of
+from tools.question.limits import AmountCap, asset_of, context_of
 from tools.question.line import Draft, Line
 from tools.question.names import Names
 
 _FILLERS = frozenset("of in worth idle spare liquid extra staked native my our more the total ( on as free some own about around x : -".split())
+_BETWEEN = frozenset({":", "-", "=", ",", "amount", "approx", "about", "roughly", "around", "approximately", "say", "is", "are", "of"})
 _JOINS = frozenset({"and", "plus", "+", "&", ",", "also", "as", "well"})
 _YEARS = range(1990, 2101)
 _BARE = 1_000.0
@@ -28,13 +29,12 @@ class Held:
     end: int
 
 
-def read_amounts(line: Line, draft: Draft, names: Names, intent: str, caps: Sequence[AmountCap]) -> None:
+def read_amounts(line: Line, draft: Draft, names: Names, intent: str, parts: Sequence[Held], caps: Sequence[AmountCap]) -> None:
     """Read asset, ``amount`` and ``amount_usd``; numbers that fit nothing are left for the notes.
 
     Raises MandateError for an amount that is negative or zero, two different amounts, or two assets.
     """
-    parts = _parts(line)
-    held = parts or _counted(line)
+    held = list(parts) or _counted(line)
     dollars = [] if parts else _dollars(line)
     for item in (*held, *dollars):
         _check_positive(item, line)
@@ -65,10 +65,12 @@ def _check_positive(item: Held, line: Line) -> None:
 # ---------------------------------------------------------------- what is counted
 
 
-def _parts(line: Line) -> list[Held]:
-    """Read ``20 of my 100 ETH``, ``half of my 100 ETH``, ``half a bitcoin``."""
+def read_parts(line: Line) -> list[Held]:
+    """Read ``20 of my 100 ETH``, ``half of my 100 ETH``, ``half a bitcoin``; a share that is a limit (at most 10% of it) is left alone."""
     found = []
     for match in line.fresh("amount.part_of"):
+        if _is_limit(line, match.captures["part"]):
+            continue
         part, whole = line.lexemes[match.captures["part"]], line.lexemes[match.captures["whole"]]
         total = whole.get("num") if "num" in whole.readings else whole.get("usd")
         value = next((part.get(kind) for kind in ("num", "usd") if kind in part.readings), None)
@@ -83,6 +85,11 @@ def _parts(line: Line) -> list[Held]:
             found.append(Held(line.lexemes[match.captures["part"]].get("share"), asset, None, match.start, match.end))
             line.use(match.span)
     return found
+
+
+def _is_limit(line: Line, place: int) -> bool:
+    context = context_of(line, place)
+    return context.direction is not None or bool(context.about & {"each_pool", "cap", "venue_cap", "drawdown", "var"})
 
 
 def _counted(line: Line) -> list[Held]:
@@ -120,14 +127,15 @@ def _coin_behind(line: Line, place: int) -> int | None:
 def _coin_before(line: Line, place: int) -> int | None:
     """Find the coin of ``BTC 0.75`` and ``USDC: 40k``, unless it has a number of its own."""
     at = place - 1
-    while at >= 0 and line.word(at) in {":", "-", "=", "amount", "approx", "about"}:
+    while at >= 0 and line.word(at) in _BETWEEN:
         at -= 1
     if at < 0 or not asset_of(line.lexemes[at].readings) or line.lexemes[at].is_number:
         return None
     taken = at > 0 and line.lexemes[at - 1].is_number
     behind = place + 1 < len(line.lexemes) and bool(line.lexemes[place + 1].readings.keys() & {"foreign"})
-    scaled_or_decimal = "scaled" in line.lexemes[place].flags or place == at + 1 or line.word(at + 1) in {":", "="}
-    return at if not taken and not behind and scaled_or_decimal else None
+    closes = place + 1 == line.clause_of(place).stop
+    near = "scaled" in line.lexemes[place].flags or place == at + 1 or line.word(at + 1) in {":", "="} or closes
+    return at if not taken and not behind and near else None
 
 
 def _dollars(line: Line) -> list[Held]:

@@ -24,7 +24,7 @@ State = tuple[int, Captures]
 
 _STEM = re.compile(r"([^\W\d_]+)\*")
 _BARRIERS = NUMBERS | STOPS | {","}
-_PIECE = re.compile(r"\{[a-z_]+(?:=[a-z_]+)?\}|~\d|\\[()|\[\]]|[()|\[\]]|[^\s()|\[\]]+")
+_PIECE = re.compile(r"\{[a-z_.]+(?:=[a-z_]+)?\}|~\d|\\[()|\[\]]|[()|\[\]]|[^\s()|\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)

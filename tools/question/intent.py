@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import get_args
 
 from tools.question.lexicon import lexicon
+from tools.question.limits import asset_of
 from tools.question.line import Line
 from tools.records import ProfileId
 
@@ -15,6 +17,9 @@ _REFUSALS = (
     ("attack", ("not_attack",), "attacks on protocols or users are out of scope"),
     ("trading", ("not_trading",), "trading and leverage are out of scope"),
 )
+
+
+_BETWEEN = frozenset({"or", "vs", "versus", "v", "/"})
 
 
 def refusal(line: Line) -> str | None:
@@ -28,7 +33,17 @@ def refusal(line: Line) -> str | None:
 
 def foreign_assets(line: Line) -> list[str]:
     """Return what the question names that Plimsoll does not advise on, as it stands there."""
-    return [line.quote(range(place, place + 1)) for place, lexeme in enumerate(line.lexemes) if "foreign" in lexeme.readings]
+    return [line.quote(range(place, place + 1)) for place in range(len(line.lexemes)) if _is_foreign(line, place)]
+
+
+def _is_foreign(line: Line, place: int) -> bool:
+    """Tell whether a lexeme is another asset, or the name of a protocol or chain that a number counts (``100 AAVE``, not ``3 Curve pools``)."""
+    readings = line.lexemes[place].readings
+    if "foreign" in readings:
+        return True
+    counted = place > 0 and "num" in line.lexemes[place - 1].readings
+    own = asset_of(readings) is not None or not {"protocol", "chain", "token"} & readings.keys()
+    return counted and not own and not line.has("pool", range(place, min(place + 3, len(line.lexemes))))
 
 
 def intent_of(line: Line) -> str | None:
@@ -83,6 +98,9 @@ def _without_greeting(line: Line, sentence: range) -> int:
 def _compares(line: Line) -> bool:
     whole = range(len(line.lexemes))
     if line.has("intent.compare", whole):
+        return True
+    named = sorted((match.start, match.end) for name in get_args(ProfileId) for match in line.find(f"profile.{name}"))
+    if any(line.word(left[1]) in _BETWEEN and right[0] - left[1] <= 2 for left, right in pairwise(named)):
         return True
     asks = "?" in {lexeme.word for lexeme in line.lexemes}
     return any(asks or line.word(match.start + 1) in {"vs", "versus", "v"} for match in line.find("intent.compare_names") if _stands_free(line, match.start))

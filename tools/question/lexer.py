@@ -26,7 +26,7 @@ _MOST_DAYS = 36_500
 _DOLLARS = frozenset({"$", "usd", "dollar", "dollars", "bucks", "us$", "usd$"})
 _CENTS = frozenset({"sats", "sat", "satoshi", "satoshis"})
 _SATS = 100_000_000
-_SAME = {"@": "on", "w/o": "without", "w/": "with", "&": "and", "n": "and", "≈": "about", "~": "about", "ur": "your", "u": "you"}
+_SAME = {"@": "on", "w/o": "without", "w/out": "without", "w/": "with", "&": "and", "n": "and", "≈": "about", "~": "about", "ur": "your", "u": "you"}
 _BEFORE_NAME = frozenset(
     "on via through using use with without no not avoid avoiding exclude excluding except skip only from into in at nor neither than ban drop hate like never "
     "trust and or , / & + : besides either touch dont stick ( = = just about".split()
@@ -41,7 +41,7 @@ _INSIDE = frozenset({",", "and", "or", "/", "&", "nor", "+"})
 def read_lexemes(text: str) -> list[Lexeme]:
     """Turn a cleaned text into lexemes, in order."""
     words = lexicon()
-    tokens = _without_hyphens(tokenize(text, (*words.special, "w/o", "w/", "us$", "usd$")))
+    tokens = _without_hyphens(tokenize(text, (*words.special, "w/o", "w/out", "w/", "us$", "usd$")))
     tokens = [_put_right(token, text, words) for token in tokens]
     return [_with_stems(lexeme, words.grammar.stems) for lexeme in _ranges(_Lexer(tokens, words).run())]
 

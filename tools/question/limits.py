@@ -104,10 +104,10 @@ def _boundary(line: Line, clause: range, left: int, right: int) -> int:
     Words of direction in front of the right one belong to it. The others go to the left number, unless that has what it is about before it.
     """
     between = range(left + 1, right)
-    turns = sorted(match.start for name in _DIRECTIONS for match in line.find(f"direction.{name}", between))
-    if len(turns) > 1 and turns[0] <= left + 2 or turns[:1] == [left + 1] and turns[0] < right - 2:
+    turns = sorted((match.start, match.end) for name in _DIRECTIONS for match in line.find(f"direction.{name}", between))
+    if turns and _trails(line, left, turns[0], right, more=len(turns) > 1):
         turns = turns[1:]
-    lead = turns[0] if turns else right
+    lead = turns[0][0] if turns else right
     earlier = [number for number in line.numbers(clause) if number < left]
     before = range(earlier[-1] + 1 if earlier else clause.start, left)
     named = [match.start for name in _NOUNS for match in line.find(f"about.{name}", range(left + 1, lead))]
@@ -115,6 +115,15 @@ def _boundary(line: Line, clause: range, left: int, right: int) -> int:
         own_tvl = line.has("about.tvl", range(left + 1, min(left + 2, lead)))
         return lead if own_tvl else min(named)
     return left + 1 if named and _about(line, before) & set(_NOUNS) else lead
+
+
+def _trails(line: Line, left: int, turn: tuple[int, int], right: int, *, more: bool) -> bool:
+    """Tell whether words of direction close the left number (``8% minimum on 10k``) and do not open the right one (``min TVL 10m``)."""
+    start, end = turn
+    if more and start <= left + 2:
+        return True
+    opens = any(match.start == end for name in (*_NOUNS, "each_pool") for match in line.find(f"about.{name}", range(end, right)))
+    return start == left + 1 and end < right and not opens
 
 
 def _is_amount(line: Line, place: int) -> bool:
@@ -215,7 +224,8 @@ def _set_share(draft: Draft, name: str, value: float) -> None:
 
 def _use_words(line: Line, span: range) -> None:
     """Mark a span as understood, but for the names in it: ``on Base above 4%`` speaks of Base as well."""
-    line.use(place for place in span if not {"chain", "protocol", "token", "coin"} & line.lexemes[place].readings.keys())
+    others = {"chain", "protocol", "token", "coin", "days", "unit"}
+    line.use(place for place in span if line.lexemes[place].is_number or not others & line.lexemes[place].readings.keys())
 
 
 def _leave(line: Line, draft: Draft, context: Context) -> None:
@@ -273,6 +283,10 @@ def _read_bare(line: Line, draft: Draft, place: int) -> None:
     if value is None or place in line.used or _coin_behind(line, place) or "scaled" in lexeme.flags or value > 100:
         return
     context = context_of(line, place)
+    if not context.about and context.direction and value == int(value) and _pools_before(line, place):
+        _put_count(draft, int(value), context.direction)
+        _use_words(line, context.span)
+        return
     name = None if line.has("pool", range(place, min(place + 3, context.span.stop))) else _meaning(line, context, is_percent=True)
     if name is None or not context.about & {"apy", "var", "drawdown", "cap", "each_pool"}:
         return
@@ -313,13 +327,27 @@ def _read_count(line: Line, draft: Draft, match: Match) -> None:
         direction = _count_direction(line, place)
     if "scaled" in lexeme.flags or low != int(low) or high != int(high) or high > 1_000:
         return
-    if direction in _LOWER:
-        _put_counts(draft, int(low) + (direction == "above"), None)
-    elif direction in _UPPER:
-        _put_counts(draft, None, int(high) - (direction == "below"))
+    if low == high:
+        _put_count(draft, int(low), direction)
     else:
         _put_counts(draft, int(low), int(high))
     line.use(match.span)
+
+
+def _put_count(draft: Draft, count: int, direction: str | None) -> None:
+    """Set a number of pools: a lower limit, an upper limit, or exactly so many; ``more than 3`` means at least 4."""
+    if direction in _LOWER:
+        _put_counts(draft, count + (direction == "above"), None)
+    elif direction in _UPPER:
+        _put_counts(draft, None, count - (direction == "below"))
+    else:
+        _put_counts(draft, count, count)
+
+
+def _pools_before(line: Line, place: int) -> bool:
+    """Tell whether the clause before speaks of pools: ``which pools (three at most)``."""
+    at = line.clauses.index(line.clause_of(place))
+    return at > 0 and line.clauses[at - 1].start in line.sentence_of(place) and line.has("pool", line.clauses[at - 1])
 
 
 def _count_direction(line: Line, place: int) -> str | None:

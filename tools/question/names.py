@@ -53,7 +53,8 @@ def read_names(line: Line, draft: Draft, intent: str) -> Names:
     cues = _cues(line)
     for group in _groups(line):
         for part, meaning in _meanings(line, cues, group, last, intent):
-            _apply(line, draft, names, part, meaning)
+            if intent != "out_of_scope" or meaning in {"include", "exclude"}:
+                _apply(line, draft, names, part, meaning)
             last = meaning
     _note_classes(line, draft)
     for name, values in names.lists.items():
@@ -209,7 +210,8 @@ def _is_chain(line: Line, group: Group, place: int, meaning: str) -> bool:
         return True
     held = any({"coin", "token"} & line.lexemes[p].readings.keys() and "chain" not in line.lexemes[p].readings for p in range(len(line.lexemes)))
     held = held or any("usd" in lexeme.readings for lexeme in line.lexemes)
-    on = line.word(group.start - 1) in {"on", "via", "across"} or line.word(group.end) in {"chain", "network", "mainnet", "only"}
+    alone = line.clause_of(group.start) == range(group.start, group.end)
+    on = alone or line.word(group.start - 1) in {"on", "via", "across"} or line.word(group.end) in {"chain", "network", "mainnet", "only"}
     if meaning in {"exclude", "include"}:
         return held or on
     return held and on or (on and not line.has("names.yield_on", range(max(group.start - 3, 0), group.start)))

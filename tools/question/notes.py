@@ -8,8 +8,11 @@ from tools.question.line import Draft, Line
 _YEARS = range(1990, 2101)
 
 
-def read_notes(line: Line, draft: Draft) -> None:
+def read_notes(line: Line, draft: Draft, intent: str) -> None:
     """Note every clause with a number that nothing has taken, a topic that no field holds, or a wish in words that no field knows."""
+    if intent == "what_if":
+        for match in line.find("notes.event"):
+            draft.note(line, line.clause_of(match.start))
     for clause in line.clauses:
         if _has_loose_number(line, clause) or _has_topic(line, clause) or _is_wish(line, clause):
             draft.note(line, clause)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.question.amounts import read_amounts
+from tools.question.amounts import read_amounts, read_parts
 from tools.question.attitude import read_attitude, read_impermanent_loss
 from tools.question.checks import check_mandate
 from tools.question.horizon import read_horizon, set_periods_aside
@@ -35,7 +35,7 @@ def read(question: str) -> Reading:
     reason = refusal(line)
     intent = "out_of_scope" if reason else intent_of(line)
     if intent == "explain":
-        read_amounts(line, draft, Names(), intent, ())
+        read_amounts(line, draft, Names(), intent, (), ())
     else:
         _read_fields(line, draft, intent or "recommend")
     foreign = foreign_assets(line)
@@ -47,13 +47,14 @@ def read(question: str) -> Reading:
 def _read_fields(line: Line, draft: Draft, intent: str) -> None:
     """Take each field in turn; what one has understood the next ones leave alone."""
     set_periods_aside(line, draft)
+    parts = read_parts(line)
     caps = read_limits(line, draft)
     read_horizon(line, draft)
     names = read_names(line, draft, intent)
-    read_amounts(line, draft, names, intent, caps)
+    read_amounts(line, draft, names, intent, parts, caps)
     read_impermanent_loss(line, draft)
     read_attitude(line, draft, intent)
-    read_notes(line, draft)
+    read_notes(line, draft, intent)
 
 
 def _reading(line: Line, draft: Draft, intent: str | None, reason: str | None) -> Reading:

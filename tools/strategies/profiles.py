@@ -45,6 +45,7 @@ class Limits(Record):
     protocol_share: Fraction
     issuer_share: Fraction
     reward_share: Fraction
+    apy_multiple: Annotated[float, Field(gt=0.0)]
     history_days: Annotated[int, Field(ge=1)]
     var_95: Fraction
     cvar_95: Fraction
@@ -86,7 +87,10 @@ def _for_asset(table: Any, asset: Asset) -> Any:
     """Return the limits of a level with what differs for the asset in their place."""
     if not isinstance(table, dict):
         return table
-    return {key: value for key, value in table.items() if key not in ASSETS} | table.get(asset, {})
+    own = table.get(asset, {})
+    return {key: value for key, value in table.items() if key not in ASSETS} | (
+        own if isinstance(own, dict) else {asset: own}
+    )
 
 
 @functools.cache

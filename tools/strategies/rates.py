@@ -30,8 +30,8 @@ def risk_free_rate(asset: Asset, market: Market) -> RiskFree:
     """Return the risk-free rate of the asset at the market's date, with its source.
 
     USD: the 3-month Treasury bill of the last completed month. ETH: the 30-day mean of the stETH pool where the market
-    has it, else the newest rate on file. BTC: nothing is paid for holding it. A rate on file older than six months says
-    so in its source.
+    has it, else the newest rate on file. BTC: nothing is paid for holding it. A rate on file older than six months, or
+    later than the decision because the file begins there, says so in its source.
     """
     staked = _staked_eth(market) if asset == "ETH" else None
     if staked is not None:
@@ -39,10 +39,12 @@ def risk_free_rate(asset: Asset, market: Market) -> RiskFree:
     this_month = market.as_of.isoformat()[:7]
     known = [entry for entry in _rates(asset) if entry.month < this_month]
     newest = known[-1] if known else _rates(asset)[0]
+    if asset == "BTC":
+        return RiskFree(rate=newest.rate, source=newest.source)
     age = _months(newest.month, this_month)
-    stale = f", {age} months before the decision" if asset != "BTC" and abs(age) > STALE_AFTER_MONTHS else ""
-    when = f" of {newest.month}" if asset != "BTC" else ""
-    return RiskFree(rate=newest.rate, source=f"{newest.source}{when}{stale}")
+    stale = f", {age} months before the decision" if age > STALE_AFTER_MONTHS else ""
+    later = ", later than the decision, for want of an earlier one" if not known else ""
+    return RiskFree(rate=newest.rate, source=f"{newest.source} of {newest.month}{stale}{later}")
 
 
 def _staked_eth(market: Market) -> float | None:

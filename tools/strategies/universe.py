@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from tools.strategies.profiles import load_profiles
 from tools.strategies.tokens import TokenTable, load_tokens
 from tools.strategies.trend import falling_trend
 from tools.units import FloatArray, daily_return, safe_label
+
+
+SMALLEST_MARKET_APY = 0.03  # below this, a multiple of the market's APY says nothing
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Pool:
     apy_mean_30d: float
     trend: Trend
     protocol_risk: float
+    weakest_party: str
+    apy_multiple: float
 
     @property
     def id(self) -> str:
@@ -57,6 +62,13 @@ class Pool:
         if self.row.apy_base is not None:
             return min(self.row.apy_base, self.row.apy)  # a part cannot be more than the whole
         return 0.0 if self.row.apy_reward else self.row.apy
+
+
+class _Party(NamedTuple):
+    """Somebody whose failure would hurt a pool, and how risky that is."""
+
+    risk: float
+    name: str
 
 
 class Risks(Protocol):
@@ -146,6 +158,12 @@ def _pool(
         for issuer in table.issuers_of(asset, token):
             issuer_shares[issuer] = min(1.0, issuer_shares.get(issuer, 0.0) + 1.0 / len(tokens))
     recent = min(RECENT_DAYS, history.apy.size)
+    # Two rates that move together differ by float residue, which a test of signs would take for a trend.
+    above_market = np.round(history.apy[-recent:] - benchmark_apy[-recent:], 12)
+    parties = [_Party(risks.project(row.project), display_project(family))]
+    parties += [_Party(risk, issuer) for issuer in issuer_shares if (risk := risks.issuer(issuer)) is not None]
+    parties += [_Party(vault.risk, f"the vault of {vault.curator}")] if vault else []
+    weakest = max(parties, key=lambda party: party.risk)  # the first of equals: the protocol itself
     return Pool(
         row=row,
         history=history,
@@ -154,12 +172,10 @@ def _pool(
         family=family,
         name=f"{display_project(row.project)} {safe_label(row.symbol, 24)}, {safe_label(row.chain, 16)}",
         apy_mean_30d=float(np.mean(history.apy[-recent:])),
-        trend=falling_trend(history.apy[-recent:] - benchmark_apy[-recent:]),
-        protocol_risk=max(
-            risks.project(row.project),
-            vault.risk if vault else 0.0,
-            *(risk for issuer in issuer_shares if (risk := risks.issuer(issuer)) is not None),
-        ),
+        trend=falling_trend(above_market),
+        protocol_risk=weakest.risk,
+        weakest_party=weakest.name,
+        apy_multiple=round(row.apy / max(float(benchmark_apy[-1]), SMALLEST_MARKET_APY), 12),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,11 @@ class Book:
     _series: dict[str, PoolSeries | None] = field(default_factory=dict)
     _apys: dict[tuple[str, int, int], list[float] | None] = field(default_factory=dict)
     _returns: dict[tuple[str, int, int], list[float]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def eligible(self) -> dict[str, None]:
+        """Return the ids of the eligible pools, each once, in their order."""
+        return dict.fromkeys(self.record["market"]["benchmark_pools"])
 
     def series(self, pool_id: str) -> PoolSeries | None:
         """Return the series of a pool, None without a usable chart."""
@@ -52,13 +58,19 @@ class Book:
     def benchmark(self, window: tuple[int, int]) -> list[float]:
         """Return the per-day median return of the eligible pools; a day counts those whose history has begun."""
         days: list[list[float]] = [[] for _ in range(window[0], window[1] + 1)]
-        for pool_id in self.record["market"]["benchmark_pools"]:
+        for pool_id in self.eligible:
             series = self.series(pool_id)
             begin = window[1] + 1 if series is None else max(window[0], series.first)
             returns = self.returns(pool_id, begin, window[1]) if begin <= window[1] else None
             for day, value in zip(days[begin - window[0] :], returns or [], strict=False):
                 day.append(value)
         return [statistics.median(day) if day else 0.0 for day in days]
+
+    @functools.cached_property
+    def market_apy(self) -> float | None:
+        """Return the median APY of the eligible pools on the day decided on; None when none has a series."""
+        apys = [apys[0] for pool_id in self.eligible if (apys := self.apys(pool_id, self.last, self.last))]
+        return statistics.median(apys) if apys else None
 
 
 def amounts(record: Mapping[str, Any]) -> tuple[float | None, float | None]:

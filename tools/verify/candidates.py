@@ -13,6 +13,7 @@ from tools.verify.series import fraction
 POOL_URL = "https://defillama.com/yields/pool/"
 DEFAULT_CAP = {"low": 0.40, "medium": 0.50, "high": 1.0}  # of one pool, by the mandate's risk
 RECENT_DAYS = 30
+SMALLEST_MARKET_APY = 0.03
 DISPLAYED_AS = {"sdai": "savings"}  # projects that are shown under another name
 SHOWN_OF_A_LABEL = 12  # characters of a label that a name holds at least
 SHORTEST_CUT_LABEL = 24  # characters that a label cut off with … still shows
@@ -94,8 +95,11 @@ def _check_pool(pool: JsonObject, pointer: str, book: Book, findings: Findings) 
     )
     for name in ("project", "chain", "symbol"):
         _check_label(pool[name], rows[0].get(name), f"{pointer}/{name}", findings)
+    multiple = pool["apy"] / max(book.market_apy, SMALLEST_MARKET_APY)
+    findings.number(f"{pointer}/apy_multiple", pool["apy_multiple"], multiple, "its APY over the market's median")
     _check_name(pool, pointer, findings)
     _check_position(pool, pointer, book.record, findings)
+    _check_multiple(pool, pointer, book, findings)
     _check_history(pool, pointer, book, findings)
 
 
@@ -139,9 +143,17 @@ def _check_position(pool: JsonObject, pointer: str, record: JsonObject, findings
     findings.number(f"{pointer}/share_of_pool", pool["share_of_pool"], expected, "the position over the pool's TVL")
 
 
+def _check_multiple(pool: JsonObject, pointer: str, book: Book, findings: Findings) -> None:
+    """Recompute the pool's APY as a multiple of the eligible pools' median on the day, taken as 3 % at least."""
+    market = book.market_apy
+    if market is not None:
+        multiple = pool["apy"] / max(market, SMALLEST_MARKET_APY)
+        findings.number(f"{pointer}/apy_multiple", pool["apy_multiple"], multiple, "its APY over the market's")
+
+
 def _check_history(pool: JsonObject, pointer: str, book: Book, findings: Findings) -> None:
     series = book.series(pool["pool_id"])
-    if series is None or pool["pool_id"] not in book.record["market"]["benchmark_pools"]:
+    if series is None or pool["pool_id"] not in book.eligible:
         findings.at(pointer, "is no eligible pool with a usable chart among the saved rows", "an eligible pool")
         return
     days = book.last - series.first + 1

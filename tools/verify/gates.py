@@ -10,9 +10,10 @@ from tools.verify.report import Findings, printable
 JsonObject = dict[str, Any]
 
 _SHARES = ("position_share", "protocol_share", "issuer_share", "reward_share", "max_weight")
-AT_MOST = frozenset((*_SHARES, "protocol_risk", "max_pools", "var_95", "cvar_95", "max_drawdown"))
-ALWAYS = frozenset((*_SHARES, "profile_risk", "protocol_risk", "history_days"))
+AT_MOST = frozenset((*_SHARES, "protocol_risk", "apy_multiple", "max_pools", "var_95", "cvar_95", "max_drawdown"))
+ALWAYS = frozenset((*_SHARES, "profile_risk", "protocol_risk", "apy_multiple", "history_days"))
 AT_LEAST = frozenset(("min_tvl", "min_apy", "min_pools", "history_days"))
+KNOWN = AT_MOST | AT_LEAST | ALWAYS
 
 # The gate's rule for each of the user's own limits; the gate may be stricter than the user, never laxer.
 MANDATE_LIMITS = {
@@ -59,6 +60,8 @@ def _check_complete(candidate: JsonObject, pointer: str, mandate: JsonObject, fi
     findings.recomputed += 1
     for rule in sorted(wanted - set(rules)):
         findings.at(pointer, f"lack the gate {rule}", rule, ", ".join(rules))
+    for rule in sorted(set(rules) - KNOWN):
+        findings.at(pointer, f"hold a rule that the checker does not know: {printable(rule)}", "a known rule", rule)
     if len(set(rules)) != len(rules):
         findings.at(pointer, "hold a rule more than once", "each rule once", ", ".join(rules))
 
@@ -73,6 +76,7 @@ def _values(candidate: JsonObject) -> dict[str, float | None]:
         "protocol_share": max(shares(candidate, "family").values()),
         "issuer_share": candidate["risk"]["largest_issuer"]["share"],
         "reward_share": candidate["risk"]["reward_share"],
+        "apy_multiple": max(pool["apy_multiple"] for pool in pools),
         "max_weight": max(pool["weight"] for pool in pools),
         "max_pools": len(pools),
         "min_pools": len(pools),

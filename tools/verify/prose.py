@@ -16,7 +16,7 @@ _MASK = "\0"  # stands for each character of a figure, so that what is left of t
 MARKUP = "*_`~\\\\"
 _WORD = re.compile(r"[^\W\d_]+(?:[*`~\\]+[^\W\d_]+)*|[<>]=?|[≤≥]")
 _EMPHASIS = re.compile(r"[*`~\\]+")
-_DIGITS = re.compile(r"\d[\d.,]*")
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SUSPECT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}

@@ -218,6 +218,8 @@ POOL = Fields(
         **dict.fromkeys(("apy_mean_30d", "tvl_usd"), number),
         "share_of_pool": Optional(number),
         "protocol_risk": share,
+        "weakest_party": text,
+        "apy_multiple": number,
         "trend": OneOf(("down", "not_down", "unknown")),
         "history_days": count,
     }

@@ -1,7 +1,7 @@
 """A small run folder, made by hand: six pools, eighty days, three candidates, and a text with figures and claims.
 
-It shares no code with the program: the figures come from numpy and scipy, straight from their definitions, so that what the checker
-recomputes is compared with a third way of computing it.
+It shares no code with the program: the figures come from numpy and scipy, straight from their definitions, so that what
+the checker recomputes is compared with a third way of computing it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,29 @@ RATE = 0.0421
 SCORE_WEIGHTS = {"apy": 0.70, "sharpe": 0.15, "alpha": 0.10, "beta": 0.05, "volatility": -0.10}
 RAW = {"apy": "portfolio_apy", "sharpe": "sharpe", "alpha": "alpha", "beta": "beta", "volatility": "annual_volatility"}
 
-# id, project, chain, symbol, tokens, issuers, tvl, level and noise of the APY in percent, share of rewards, protocol risk
-POOLS = (
-    ("aa000000-0000-4000-8000-000000000001", "aave-v3", "Ethereum", "USDC", ["USDC"], ["Circle"], 1_370_000_000, 4.4, 0.3, 0.0, 0.11),
-    ("aa000000-0000-4000-8000-000000000002", "compound-v3", "Base", "USDC", ["USDC"], ["Circle"], 61_500_000, 5.2, 0.6, 0.1, 0.14),
-    ("aa000000-0000-4000-8000-000000000003", "sky-lending", "Ethereum", "SUSDS", ["SUSDS"], ["Sky"], 812_345_678, 6.1, 0.2, None, 0.18),
-    ("aa000000-0000-4000-8000-000000000004", "curve-dex", "Ethereum", "USDC|USDT <3pool>", ["USDC", "USDT"], ["Circle", "Tether"], 23_456_789, 7.3, 1.5, 0.4, 0.22),
-    ("aa000000-0000-4000-8000-000000000005", "aave-v3", "Arbitrum", "USDT", ["USDT"], ["Tether"], 154_000_001, 4.9, 0.5, 0.0, 0.11),
-    ("aa000000-0000-4000-8000-000000000006", "fluid-lending", "Ethereum", "USDT", ["USDT"], ["Tether"], 98_765_432, 8.2, 0.9, 0.25, 0.31),
-)  # fmt: skip
+# place in the id: project, chain, symbol, tokens, issuers, tvl, level and noise of the APY in percent, rewards, risk
+POOLS = tuple(
+    (f"aa000000-0000-4000-8000-00000000000{place}", *facts)
+    for place, facts in {
+        1: ("aave-v3", "Ethereum", "USDC", ["USDC"], ["Circle"], 1_370_000_000, 4.4, 0.3, 0.0, 0.11),
+        2: ("compound-v3", "Base", "USDC", ["USDC"], ["Circle"], 61_500_000, 5.2, 0.6, 0.1, 0.14),
+        3: ("sky-lending", "Ethereum", "SUSDS", ["SUSDS"], ["Sky"], 812_345_678, 6.1, 0.2, None, 0.18),
+        4: (
+            "curve-dex",
+            "Ethereum",
+            "USDC|T <3p>",
+            ["USDC", "USDT"],
+            ["Circle", "Tether"],
+            23_456_789,
+            7.3,
+            1.5,
+            0.4,
+            0.22,
+        ),
+        5: ("aave-v3", "Arbitrum", "USDT", ["USDT"], ["Tether"], 154_000_001, 4.9, 0.5, 0.0, 0.11),
+        6: ("fluid-lending", "Ethereum", "USDT", ["USDT"], ["Tether"], 98_765_432, 8.2, 0.9, 0.25, 0.31),
+    }.items()
+)
 NAMES = {
     "aave-v3": "Aave v3",
     "compound-v3": "Compound v3",
@@ -55,7 +69,7 @@ CANDIDATES = (
     ("conservative_growth", "equal", (0, 1, 2, 4), (0.25, 0.25, 0.25, 0.25)),
     ("conservative_growth", "min_cvar", (0, 2, 4), (0.2719, 0.3981, 0.33)),
     ("balanced_apy", "inverse_volatility", (1, 2, 3, 5), (0.1511, 0.3489, 0.2, 0.3)),
-)  # fmt: skip
+)
 LIMITS = {
     "max_weight": 0.40,
     "protocol_risk": 0.30,
@@ -63,6 +77,7 @@ LIMITS = {
     "protocol_share": 0.60,
     "issuer_share": 0.60,
     "reward_share": 0.50,
+    "apy_multiple": 3.0,
 }
 
 
@@ -72,8 +87,8 @@ def build_inputs() -> dict[str, Any]:
     pools = [_pool_row(pool) for pool in POOLS]
     charts: dict[str, Any] = {pool[0]: _chart(pool[7], pool[8], DAYS) for pool in POOLS}
     young, other = "bb000000-0000-4000-8000-000000000007", "bb000000-0000-4000-8000-000000000008"
-    pools.append({"pool": young, "project": "morpho", "chain": "Base", "symbol": "USDC", "apy": 9.1, "apyBase": 9.1, "apyReward": None, "tvlUsd": 5_000_000, "poolMeta": None})  # fmt: skip
-    pools.append({"pool": other, "project": "lido", "chain": "Ethereum", "symbol": "STETH", "apy": 3.1, "apyBase": 3.1, "apyReward": None, "tvlUsd": 9e9, "poolMeta": None})  # fmt: skip
+    pools.append(_row(young, "morpho", "Base", "USDC", 9.1, 9.1, None, 5_000_000))
+    pools.append(_row(other, "lido", "Ethereum", "STETH", 3.1, 3.1, None, 9e9))
     charts[young] = _chart(9.0, 0.1, 20)
     del charts[POOLS[1][0]][30:32]  # a gap of two days
     charts[POOLS[3][0]][50]["apy"] = 480.0  # a spike
@@ -97,7 +112,12 @@ def _pool_row(pool: tuple[Any, ...]) -> dict[str, Any]:
     apy = round(level + noise * random.uniform(-1, 1), 5)
     reward = None if rewards is None else round(apy * rewards, 5)
     base = None if rewards is None else round(apy - (reward or 0.0), 5)
-    return {"pool": pool_id, "project": project, "chain": chain, "symbol": symbol, "apy": apy, "apyBase": base, "apyReward": reward, "tvlUsd": tvl, "poolMeta": None}  # fmt: skip
+    return _row(pool_id, project, chain, symbol, apy, base, reward, tvl)
+
+
+def _row(*values: Any) -> dict[str, Any]:
+    keys = ("pool", "project", "chain", "symbol", "apy", "apyBase", "apyReward", "tvlUsd")
+    return {**dict(zip(keys, values, strict=True)), "poolMeta": None}
 
 
 def _chart(level: float, noise: float, days: int) -> list[dict[str, Any]]:
@@ -179,13 +199,35 @@ def build_record(inputs: dict[str, Any] | None = None) -> dict[str, Any]:
         "alternatives": _alternatives(chosen),
         "derived": {},
         "flowchart": {
-            "graph": {"directed": True, "multigraph": False, "graph": {}, "nodes": [{"id": "question"}, {"id": "choice"}], "edges": [{"source": "question", "target": "choice"}]},
+            "graph": {
+                "directed": True,
+                "multigraph": False,
+                "graph": {},
+                "nodes": [{"id": "question"}, {"id": "choice"}],
+                "edges": [{"source": "question", "target": "choice"}],
+            },
             "mermaid": "flowchart LR\n  question --> choice\n",
             "files": ["flowchart.svg", "flowchart.png", "flowchart.mmd"],
         },
-        "trace": [{"agent": "quant", "step": 1, "tool": "compute_metrics", "arguments_sha256": "a1" * 32, "result_sha256": "b2" * 32, "seconds": 0.0123}],
-        "usage": {"model": "policy", "calls": 2, "input_tokens": 0, "output_tokens": 0, "seconds": 0.25, "fallback": []},
-    }  # fmt: skip
+        "trace": [
+            {
+                "agent": "quant",
+                "step": 1,
+                "tool": "compute_metrics",
+                "arguments_sha256": "a1" * 32,
+                "result_sha256": "b2" * 32,
+                "seconds": 0.0123,
+            }
+        ],
+        "usage": {
+            "model": "policy",
+            "calls": 2,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "seconds": 0.25,
+            "fallback": [],
+        },
+    }
     write_text(record, candidates.index(chosen))
     return record
 
@@ -309,6 +351,8 @@ def _pool(pool: tuple[Any, ...], weight: float, rows: dict[str, Any], apys: dict
         "tvl_usd": float(tvl),
         "share_of_pool": weight * AMOUNT / tvl,
         "protocol_risk": risk,
+        "weakest_party": "Someone",
+        "apy_multiple": row["apy"] / 100 / float(np.median([series[-1] for series in apys.values()])),
         "trend": "not_down",
         "history_days": DAYS,
     }
@@ -355,6 +399,7 @@ def _gates(candidate: dict[str, Any]) -> list[dict[str, Any]]:
         "protocol_share": risk["largest_protocol"]["share"],
         "issuer_share": risk["largest_issuer"]["share"],
         "reward_share": risk["reward_share"],
+        "apy_multiple": max(pool["apy_multiple"] for pool in candidate["pools"]),
     }
     gates = [
         {
@@ -472,11 +517,23 @@ def write_text(record: dict[str, Any], index: int) -> None:
     own, bill = f"{c}/metrics/portfolio_apy", "/alternatives/risk_free/apy"
     record["derived"] = {
         "candidates": {"value": len(record["candidates"]), "formula": "len(a)", "inputs": ["/candidates"]},
-        "edge": {"value": record["alternatives"]["risk_free"]["difference_bps"] / 10_000, "formula": "a / 10000", "inputs": ["/alternatives/risk_free/difference_bps"]},
-        "passed": {"value": sum(x["passed"] for x in record["candidates"]), "formula": "count(pluck(a, 'passed'), True)", "inputs": ["/candidates"]},
-        "largest": {"value": max(p["weight"] for p in record["candidates"][index]["pools"]), "formula": "max(pluck(a, 'weight'))", "inputs": [f"{c}/pools"]},
+        "edge": {
+            "value": record["alternatives"]["risk_free"]["difference_bps"] / 10_000,
+            "formula": "a / 10000",
+            "inputs": ["/alternatives/risk_free/difference_bps"],
+        },
+        "passed": {
+            "value": sum(x["passed"] for x in record["candidates"]),
+            "formula": "count(pluck(a, 'passed'), True)",
+            "inputs": ["/candidates"],
+        },
+        "largest": {
+            "value": max(p["weight"] for p in record["candidates"][index]["pools"]),
+            "formula": "max(pluck(a, 'weight'))",
+            "inputs": [f"{c}/pools"],
+        },
         "day": {"value": DAY.isoformat(), "formula": "date(a)", "inputs": ["/as_of"]},
-    }  # fmt: skip
+    }
     text = (
         Text(record)
         .say("# Hold ")
