@@ -76,7 +76,7 @@ def _summary(market: Market, universe: Universe, mandate: Mandate) -> MarketSumm
         snapshot_date=market.as_of.isoformat(),
         snapshot_sha256=market.sha256,
         pools_total=market.pools_total,
-        pools_screened=len(market.rows),
+        pools_screened=len(market.screened),
         pools_eligible=len(universe.pools),
         excluded=counted(market.excluded),
         ruled_out=counted(ruled_out(universe.pools, mandate)),

@@ -22,7 +22,7 @@ SLOTS = {
     "doing_nothing": "what doing nothing pays",
     "pool_count": "how many pools it holds",
     "largest_protocol": "the protocol that has most of the money, with its share",
-    "weakest_protocol": "its riskiest protocol, with its risk",
+    "weakest_protocol": "its weakest party, a protocol, with its risk",
     "apy_range": "the range that its yield moved in",
     "score": "its score",
     "runner_up": "what the runner-up yields",

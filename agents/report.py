@@ -95,7 +95,8 @@ def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str)
         faults = check_text(_with_text(record, written))
         if not faults:
             return written, author, None
-        refused = f"the text of {author} did not resolve: {faults[0].what}"
+        # Only how much: what does not resolve would show the model's own words after all.
+        refused = f"the text of {author} did not resolve; differences: {len(faults)}"
     written = write_rationale(record, {})
     faults = check_text(_with_text(record, written))
     if faults:

@@ -220,7 +220,8 @@ def doctor(
     from plimsoll.terminal import echo
 
     broken = False
-    for finding in examine(lambda: _open(source, 0, False), _day(as_of), lambda: _seat(model, required=True)):
+    open_seat = (lambda: _seat(model, required=True)) if model else None
+    for finding in examine(lambda: _open(source, 0, False), _day(as_of), open_seat):
         broken |= finding.needed and not finding.works
         mark = "ok    " if finding.works else "BROKEN" if finding.needed else "absent"
         echo(f"{mark} {finding.what}: {finding.detail}")
@@ -242,7 +243,7 @@ def data_fetch(
     with progress_bar("Fetching") as progress:
         market, universe = look(_open(source, seed, refresh), asset.value, _day(as_of), progress)
     echo(
-        f"{market.as_of.isoformat()}: {market.pools_total} pools, {len(market.rows)} screened,"
+        f"{market.as_of.isoformat()}: {market.pools_total} pools, {len(market.screened)} screened,"
         f" {len(universe.pools)} eligible for {asset.value}"
     )
 

@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
 
 def examine(
-    open_source: Callable[[], Source], as_of: dt.date | None, open_seat: Callable[[], Seat]
+    open_source: Callable[[], Source], as_of: dt.date | None, open_seat: Callable[[], Seat] | None
 ) -> Iterator[Finding]:
     """Look at Python, the packages, the folders' names, the store, the source and, where one is named, the model."""
     version = ".".join(map(str, sys.version_info[:3]))
@@ -52,7 +52,7 @@ def examine(
         yield _folder(name)
     yield _store()
     yield _source(open_source, as_of)
-    yield _model(open_seat)
+    yield _model(open_seat) if open_seat else Finding("model", False, False, "none named; the embedded policy answers")
 
 
 def _package(name: str) -> Finding:

@@ -66,7 +66,7 @@ def _print_table(rows: list[tuple[str, ...]], market: Market) -> None:
         ("APY", "right"),
         ("eligible or why not", "left"),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for _, project, chain, symbol, tvl, apy, eligible, reason in rows:
         shown = (f"{float(tvl):,.0f}" if tvl else "", f"{float(apy):.2%}" if apy else "")
         table.add_row(project, chain, symbol, *shown, "eligible" if eligible == "yes" else reason)

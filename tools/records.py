@@ -84,19 +84,6 @@ class Mandate(Record):
     notes: list[str] = []
 
 
-class Component(Record):
-    """One of the four parts of a protocol's safety score: 1 is best.
-
-    ``evidence`` in words, with its source and its date.
-    """
-
-    score: Fraction
-    weight: Fraction
-    evidence: str
-    source: str
-    known_since: str | None
-
-
 class RiskFree(Record):
     """The rate that doing nothing risky earns (fraction per year), and where it comes from."""
 

@@ -105,8 +105,9 @@ class History:
 class Market:
     """Everything that was read for one decision.
 
-    ``rows`` are the screened pools, ``histories`` the usable ones among them; ``excluded`` says why each other pool is
-    neither, by pool id. ``sha256`` is over all raw rows read.
+    ``rows`` are the pools that passed their checks, ``screened`` those of them whose histories were wanted,
+    ``histories`` the usable ones; ``excluded`` says, by id, why each other pool has none. ``sha256`` is over all raw
+    rows that were read.
     """
 
     source: str
@@ -114,6 +115,7 @@ class Market:
     as_of: dt.date
     pools_total: int
     rows: Mapping[str, Row]
+    screened: frozenset[str]
     histories: Mapping[str, History]
     excluded: Mapping[str, str]
     labels: Mapping[str, Label]

@@ -83,6 +83,7 @@ def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> li
     for match in line.find("risk.range_of_risk"):
         named = [level for level in _LEVELS if line.has(f"risk.{level}_word", match.span)]
         heard += [(match, level) for level in named]
+    heard = heard or [(match, "medium") for match in line.find("risk.weak_medium")]
     levels = sorted({level for _, level in heard}, key=_LEVELS.index)
     for match, level in heard:
         if level != levels[0]:

@@ -71,7 +71,8 @@ def _put_right(token: Token, text: str, words: Lexicon) -> Token:
     if (base,) in words.names:
         word = base
     ticker = token.text.isupper() and len(token.text) <= 6 and not text.isupper()
-    if token.is_word and len(word) >= 4 and word.isalpha() and word.isascii() and word not in words.known_words and not ticker:
+    begun = any(word.startswith(stem) for stem in words.grammar.stems if len(stem) > 3)
+    if not begun and token.is_word and len(word) >= 4 and word.isalpha() and word.isascii() and word not in words.known_words and not ticker:
         word = correct(word, words.correctable) or word
     return replace(token, word=word)
 
@@ -141,7 +142,7 @@ class _Lexer:
         return self._lexeme(f"{over}/{under}", at, at + 3, {"share": int(over) / int(under)}), at + 3
 
     def _with_unit(self, at: int, start: int, prefix: int, numeral: Numeral) -> tuple[Lexeme, int]:
-        end, value = numeral.end, numeral.value
+        end, value = self._said_twice(numeral), numeral.value
         unit = self._word(end)
         word = self._tokens[end - 1].word if end - start == 1 else " ".join(token.word for token in self._tokens[at:end])
         flags = ("scaled",) if numeral.scaled else ()
@@ -158,6 +159,14 @@ class _Lexer:
             dollars = 1 if unit in _DOLLARS else 0
             return self._lexeme(word, at, end + dollars, {"unclear": value, **({"usd_unclear": value} if prefix or dollars else {})}), end + dollars
         return self._measured(at, end, value, word, bool(prefix), flags, numeral)
+
+    def _said_twice(self, numeral: Numeral) -> int:
+        """Skip the digits of ``six (6) months``."""
+        end = numeral.end
+        if self._word(end) == "(" and self._word(end + 2) == ")" and self._tokens[end + 1].is_digits:
+            again = numeral_at(self._tokens, end + 1)
+            return end + 3 if again and again.value == numeral.value else end
+        return end
 
     def _measured(self, at: int, end: int, value: float, word: str, dollars: bool, flags: tuple[str, ...], numeral: Numeral) -> tuple[Lexeme, int]:
         unit = self._word(end)

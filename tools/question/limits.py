@@ -309,7 +309,8 @@ def _read_counts(line: Line, draft: Draft) -> None:
             if not (match.captures.get("num") is not None and line.word(match.captures["num"]) == "one"):
                 _read_count(line, draft, match)
     for match in line.fresh("count.one"):
-        if not line.numbers(line.clause_of(match.start)) or line.word(match.start) in {"everything", "all"}:
+        refused = line.has("not", range(max(match.start - 3, line.clause_of(match.start).start), match.start))
+        if not refused and not line.numbers(line.clause_of(match.start)) or line.word(match.start) in {"everything", "all"}:
             _put_counts(draft, 1, 1)
             line.use(match.span)
 

@@ -149,6 +149,9 @@ def _after(line: Line, group: Group) -> str | None:
         for match in line.find(f"names.{name}", rest):
             if match.start == group.end and not (meaning == "include" and _leads_on(line, match.end)):
                 return meaning
+    clause = line.clause_of(group.end - 1)
+    if any(match.start == group.end and match.end == clause.stop for match in line.find("names.refuse_at_end", rest)):
+        return "exclude"
     found = line.find("names.place_after", rest)
     return "place" if found and found[0].start == group.end else "bare_on" if line.word(group.end) == "on" else None
 
@@ -222,5 +225,6 @@ def _note_classes(line: Line, draft: Draft) -> None:
     for match in line.find("names.classes"):
         clause = line.clause_of(match.start)
         cues = [cue.start for name in ("refuse", "only", "soft", "only_refuse") for cue in line.find(f"names.{name}", range(clause.start, match.start))]
-        if (cues or line.has("names.only_after", range(match.end, clause.stop))) and line.used.isdisjoint(match.span):
+        after = range(match.end, clause.stop)
+        if (cues or line.has("names.only_after", after) or line.has("names.refuse_after", after)) and line.used.isdisjoint(match.span):
             draft.note(line, range(min([*cues, match.start]), clause.stop))

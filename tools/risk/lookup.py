@@ -17,7 +17,7 @@ class ProtocolRisks:
 
     def __init__(self, market: Market) -> None:
         self._market = market
-        projects = sorted({row.project for row in market.rows.values()})
+        projects = sorted({market.rows[pool_id].project for pool_id in market.screened})
         self._assessments = assess_all(
             {project: market.protocol_tvl_usd.get(family_of(project)) for project in projects},
             as_of=market.as_of,

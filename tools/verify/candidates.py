@@ -95,8 +95,6 @@ def _check_pool(pool: JsonObject, pointer: str, book: Book, findings: Findings) 
     )
     for name in ("project", "chain", "symbol"):
         _check_label(pool[name], rows[0].get(name), f"{pointer}/{name}", findings)
-    multiple = pool["apy"] / max(book.market_apy, SMALLEST_MARKET_APY)
-    findings.number(f"{pointer}/apy_multiple", pool["apy_multiple"], multiple, "its APY over the market's median")
     _check_name(pool, pointer, findings)
     _check_position(pool, pointer, book.record, findings)
     _check_multiple(pool, pointer, book, findings)

@@ -19,7 +19,6 @@ def check_market(book: Book, findings: Findings) -> None:
     """Compare the market's summary with the saved rows."""
     record, evidence, market = book.record, book.evidence, book.record["market"]
     day = record["as_of"][:10]
-    pools = market["benchmark_pools"]
     accounted = market["pools_eligible"] + sum(market["excluded"].values())
     for name, expected, meaning in (
         ("snapshot_sha256", evidence.sha256, "the SHA-256 of the saved rows"),
@@ -28,7 +27,7 @@ def check_market(book: Book, findings: Findings) -> None:
         ("pools_total", evidence.pools_total, "the number of saved pools"),
         ("pools_total", accounted, "pools_eligible and all of excluded together"),
         ("pools_screened", evidence.screened, "the number of pools whose charts were read"),
-        ("pools_eligible", len(set(pools)), "the number of pools of the benchmark"),
+        ("pools_eligible", len(book.eligible), "the number of pools of the benchmark"),
     ):
         findings.same(f"/market/{name}", market[name], expected, meaning)
     _check_repairs(book, findings)
@@ -41,7 +40,7 @@ def _check_repairs(book: Book, findings: Findings) -> None:
     market = book.record["market"]
     filled = spikes = unsplit = 0
     first = book.last - LARGEST_WINDOW + 1
-    for pool_id in market["benchmark_pools"]:
+    for pool_id in book.eligible:
         series = book.series(pool_id)
         rows = book.evidence.rows.get(pool_id, [])
         if series is None or len(rows) != 1:
@@ -83,9 +82,7 @@ def _check_risk_free(book: Book, findings: Findings) -> None:
     asset, market = book.record["mandate"]["asset"], book.record["market"]
     if asset == "BTC":
         findings.number("/market/risk_free/rate", market["risk_free"]["rate"], 0.0, "what holding BTC earns")
-    staked = [
-        pool_id for pool_id in market["benchmark_pools"] if asset == "ETH" and _is_staked_eth(pool_id, book.evidence)
-    ]
+    staked = [pool_id for pool_id in book.eligible if asset == "ETH" and _is_staked_eth(pool_id, book.evidence)]
     recent = book.apys(sorted(staked)[0], book.last - STAKED_ETH_DAYS + 1, book.last) if staked else None
     if recent:
         mean = sum(recent) / STAKED_ETH_DAYS

@@ -205,7 +205,8 @@ MARKET = Fields(
         "price_usd": Optional(number),
         "price_source": Optional(text),
         "benchmark": text,
-        **dict.fromkeys(("benchmark_pools", "warnings"), TEXTS),
+        "benchmark_pools": Listed(text, 5_000),
+        "warnings": TEXTS,
     }
 )
 POOL = Fields(
