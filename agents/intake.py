@@ -17,15 +17,14 @@ from tools.question import check_mandate, read
 from tools.records import Asset, Mandate
 from tools.strategies.tokens import known_symbols
 
-# What a model may fill in when the question's own words do not say it: never a number.
+# What a model may fill in when the question's own words do not say it: never a number, and besides the asset nothing
+# that makes the mandate bolder. (Naming the protocols or tokens to use accepts their concentration: no model may.)
 _OPEN_TO_MODELS = (
     "asset",
     "risk",
     "chains_include",
     "chains_exclude",
-    "protocols_include",
     "protocols_exclude",
-    "tokens_include",
     "tokens_exclude",
     "allow_il",
 )
@@ -61,7 +60,7 @@ def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def _completed(mandate: Mandate, stated: frozenset[str], question: str, context: Context) -> Mandate:
-    unsaid = [field for field in _OPEN_TO_MODELS if field not in stated and not (field == "risk" and mandate.profile)]
+    unsaid = [field for field in _OPEN_TO_MODELS if field not in stated]
     if "intake" in context.settings.off or not unsaid:
         return mandate
 
@@ -83,12 +82,10 @@ def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
     for field in ("chains_include", "chains_exclude"):
         if field in changes:
             changes[field] = sorted({canonical_chain(name) for name in changes[field]})
-    for field in ("protocols_include", "protocols_exclude"):
-        if field in changes:
-            changes[field] = sorted({family_aliases()[name.lower()] for name in changes[field]})
-    for field in ("tokens_include", "tokens_exclude"):
-        if field in changes:
-            changes[field] = sorted({name.upper() for name in changes[field]})
+    if "protocols_exclude" in changes:
+        changes["protocols_exclude"] = sorted({family_aliases()[name.lower()] for name in changes["protocols_exclude"]})
+    if "tokens_exclude" in changes:
+        changes["tokens_exclude"] = sorted({name.upper() for name in changes["tokens_exclude"]})
     try:
         merged = Mandate.model_validate({**mandate.model_dump(), **changes})
         check_mandate(merged)
@@ -98,11 +95,7 @@ def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
 
 
 def _check_addition(field: str, value: Any, question: str) -> None:
-    """Raise ValueError for what a model may not add.
-
-    It may make the mandate more careful, not bolder: naming a protocol accepts its concentration, so a name must be one
-    of the user's own words.
-    """
+    """Raise ValueError for what a model may not add: a name must be one of the user's own words."""
     if field == "asset":
         if not isinstance(value, str) or value not in get_args(Asset):
             raise ValueError(f"asset must be one of {', '.join(get_args(Asset))}")
@@ -118,7 +111,7 @@ def _check_addition(field: str, value: Any, question: str) -> None:
 def _is_in(question: str, field: str, name: str) -> bool:
     """Tell whether a known name stands in the question, under any of its spellings."""
     if field.startswith("tokens"):
-        spellings = {name} & {symbol for known in known_symbols() for symbol in (known, known.lower())}
+        spellings = {name.upper()} & known_symbols()
     else:
         aliases = chain_aliases() if field.startswith("chains") else family_aliases()
         meant = aliases.get(name.lower())

@@ -146,11 +146,7 @@ def _choice_values(
     rejected = _rejected(record, index)
     if rejected is not None:
         w["rejected"] = f"/candidates/{rejected}"
-        w["rejected_gates"] = [
-            {"gate": gate, "pointer": f"/candidates/{rejected}/gates/{position}"}
-            for position, gate in enumerate(candidates[rejected]["gates"])
-            if not gate["passed"]
-        ][:2]
+        w["rejected_gates"] = _failed_gates(candidates[rejected], f"/candidates/{rejected}")
     runner, comes_next = w.pop("runner_index"), w.pop("next_index")
     w["runner_up"] = runner is not None
     sentences = _sentences(figures, w, c)
@@ -221,6 +217,16 @@ def _rejected(record: Mapping[str, Any], index: int) -> int | None:
     apy = candidates[index]["metrics"]["portfolio_apy"]
     failed = [i for i, c in enumerate(candidates) if not c["passed"] and c["metrics"]["portfolio_apy"] > apy]
     return min(failed, key=lambda i: (-candidates[i]["metrics"]["portfolio_apy"], candidates[i]["id"]), default=None)
+
+
+def _failed_gates(candidate: Mapping[str, Any], pointer: str) -> list[dict[str, Any]]:
+    """Return the first limits that a candidate broke; its level of risk only when nothing else is in the way."""
+    failed = [
+        {"gate": gate, "pointer": f"{pointer}/gates/{position}"}
+        for position, gate in enumerate(candidate["gates"])
+        if not gate["passed"]
+    ]
+    return [entry for entry in failed if entry["gate"]["rule"] != "profile_risk"][:2] or failed
 
 
 def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) -> dict[str, Any]:
@@ -303,7 +309,7 @@ def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]
         "pool_count": f"The choice holds {figures.count(f'{c}/metrics/pool_count')} pools.",
         "largest_protocol": f"{w['protocol']} has {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the "
         "money.",
-        "weakest_protocol": f"The weakest party of the choice is {w['weakest']}, "
+        "weakest_protocol": f"The weakest party of the choice is {figures.name(w['weakest'])}, "
         f"with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
         "apy_range": f"These weights earned between {figures.percent(f'{c}/apy_low', 2)} "
         f"and {figures.percent(f'{c}/apy_high', 2)} a year.",

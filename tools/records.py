@@ -122,7 +122,8 @@ class CandidatePool(Record):
     """One pool of a candidate.
 
     ``protocol_risk`` is the worst among its protocol, the protocols that issue its tokens and the vault that it is a
-    share of; ``weakest_party`` names which. ``share_of_pool`` is the position over what can be withdrawn, None when no amount is known.
+    share of; ``weakest_party`` names which. ``share_of_pool`` is the position over what can be withdrawn, None when no
+    amount is known.
     """
 
     pool_id: str

@@ -77,13 +77,14 @@ def _is_common_noun(line: Line, name: str, matches: list[Match]) -> bool:
 
 def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> list[RiskLevel]:
     """Return the risk levels that the words name, the lowest first; where they name several, the others become a note."""
-    silent = [*line.find("risk.neutral"), *(match for matches in profiles.values() for match in matches)]
+    weak = line.find("risk.weak_medium")
+    silent = [*line.find("risk.neutral"), *weak, *(match for matches in profiles.values() for match in matches)]
     found = [(match, level) for level in _LEVELS for match in line.find(f"risk.{level}")]
     heard = [(m, level) for m, level in found if not any(_covers(other, m) for other in silent) and not any(_longer(o, m) for o, _ in found)]
     for match in line.find("risk.range_of_risk"):
         named = [level for level in _LEVELS if line.has(f"risk.{level}_word", match.span)]
         heard += [(match, level) for level in named]
-    heard = heard or [(match, "medium") for match in line.find("risk.weak_medium")]
+    heard = heard or [(match, "medium") for match in weak]
     levels = sorted({level for _, level in heard}, key=_LEVELS.index)
     for match, level in heard:
         if level != levels[0]:

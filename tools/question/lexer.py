@@ -115,7 +115,8 @@ class _Lexer:
 
     def _quantity(self, at: int) -> tuple[Lexeme, int] | None:
         """Read a number with its currency before or behind it, its percent sign or its unit of time."""
-        sign = self._word(at) == "-" and self._word(at + 1) == "$" and at + 2 < len(self._tokens)
+        touches = at + 2 < len(self._tokens) and self._tokens[at].end == self._tokens[at + 1].start
+        sign = self._word(at) == "-" and self._word(at + 1) == "$" and touches
         start = at + sign
         prefix = self._currency(start)
         numeral = numeral_at(self._tokens, start + prefix) if start + prefix < len(self._tokens) else None

@@ -99,31 +99,53 @@ def _segment(line: Line, place: int) -> range:
 
 
 def _boundary(line: Line, clause: range, left: int, right: int) -> int:
-    """Share out the words between two numbers of one clause.
+    """Share out the words between two numbers of one clause; return where those of the right one start.
 
-    Words of direction in front of the right one belong to it. The others go to the left number, unless that has what it is about before it.
+    Words of direction open the right number, unless they close the left one. What the first noun says belongs to the left number, unless
+    that is an amount or has a noun before it; further nouns belong to the right one.
     """
-    between = range(left + 1, right)
-    turns = sorted((match.start, match.end) for name in _DIRECTIONS for match in line.find(f"direction.{name}", between))
+    turns = _turns(line, range(left + 1, right))
     if turns and _trails(line, left, turns[0], right, more=len(turns) > 1):
         turns = turns[1:]
-    lead = turns[0][0] if turns else right
-    earlier = [number for number in line.numbers(clause) if number < left]
-    before = range(earlier[-1] + 1 if earlier else clause.start, left)
-    named = [match.start for name in _NOUNS for match in line.find(f"about.{name}", range(left + 1, lead))]
-    if named and _is_amount(line, left):
-        own_tvl = line.has("about.tvl", range(left + 1, min(left + 2, lead)))
-        return lead if own_tvl else min(named)
-    return left + 1 if named and _about(line, before) & set(_NOUNS) else lead
+    lead = turns[0].start if turns else right
+    nouns = _nouns(line, range(left + 1, lead))
+    if not nouns:
+        return lead
+    before = range(max([clause.start, *(number + 1 for number in line.numbers(clause) if number < left)]), left)
+    if _is_amount(line, left):
+        own = nouns[0][1] == "tvl" and nouns[0][0].start <= left + 2
+    else:
+        own = not _nouns(line, before) and not _opens_right(line, clause, before, nouns, lead, right)
+    later = [match.start for match, name in nouns if name != nouns[0][1]]
+    return (later[0] if later else lead) if own else nouns[0][0].start
 
 
-def _trails(line: Line, left: int, turn: tuple[int, int], right: int, *, more: bool) -> bool:
+def _turns(line: Line, span: range) -> list[Match]:
+    """Return the words of direction within a span, in order, the longer of two that overlap."""
+    found = [match for name in _DIRECTIONS for match in line.find(f"direction.{name}", span)]
+    return sorted((m for m in found if not any(_inside(m, other) for other in found)), key=lambda match: match.start)
+
+
+def _nouns(line: Line, span: range) -> list[tuple[Match, str]]:
+    """Return what the numbers of a span may be about, in order."""
+    found = [(match, name) for name in (*_NOUNS, "each_pool") for match in line.find(f"about.{name}", span)]
+    return sorted(((m, n) for m, n in found if not any(_inside(m, other) for other, _ in found)), key=lambda item: item[0].start)
+
+
+def _opens_right(line: Line, clause: range, before: range, nouns: list[tuple[Match, str]], lead: int, right: int) -> bool:
+    """Tell whether a noun runs into the right number (``at least 5% VaR under 1%``): that is a share without a noun of its own behind it."""
+    share = not {"pct", "share"}.isdisjoint(line.lexemes[right].readings)
+    runs = nouns[-1][0].end == lead < right and nouns[-1][1] in _NOUNS
+    behind = range(right + 1, min([number for number in line.numbers(clause) if number > right], default=clause.stop))
+    return share and runs and bool(_turns(line, before)) and not _nouns(line, behind)
+
+
+def _trails(line: Line, left: int, turn: Match, right: int, *, more: bool) -> bool:
     """Tell whether words of direction close the left number (``8% minimum on 10k``) and do not open the right one (``min TVL 10m``)."""
-    start, end = turn
-    if more and start <= left + 2:
+    if more and turn.start <= left + 2 or (turn.start <= left + 2 and _is_amount(line, right) and not _is_amount(line, left)):
         return True
-    opens = any(match.start == end for name in (*_NOUNS, "each_pool") for match in line.find(f"about.{name}", range(end, right)))
-    return start == left + 1 and end < right and not opens
+    opens = any(match.start == turn.end for match, _ in _nouns(line, range(turn.end, right)))
+    return turn.start == left + 1 and turn.end < right and not opens
 
 
 def _is_amount(line: Line, place: int) -> bool:
@@ -148,7 +170,7 @@ def _about_neighbours(line: Line, place: int) -> frozenset[str]:
             continue
         clause = line.clauses[beside]
         longest = _NEIGHBOUR if beside < at else _TAIL
-        near = clause.start in sentence and len(clause) <= longest and not line.numbers(clause) and line.used.isdisjoint(clause)
+        near = clause.start in sentence and len(clause) <= longest and not line.numbers(clause) and line.used.isdisjoint(clause) and not line.has("risk.low", clause)
         about = _about(line, clause) - {"il", "size", "other_period"} if near else frozenset[str]()
         if about:
             return about
@@ -187,7 +209,7 @@ def _read_share(line: Line, draft: Draft, place: int) -> None:
 def _meaning(line: Line, context: Context, *, is_percent: bool) -> str | None:
     """Return the field that a share sets, None when it could be something else."""
     about = context.about
-    if line.has("about.condition", line.sentence_of(context.place)) or about & {"relative", "cvar", "il"}:
+    if line.has("about.condition", line.sentence_of(context.place)) or about & {"relative", "cvar"} or about <= {"il", "size"} and about:
         return None
     if about & {"var", "drawdown"}:
         return None if "other_period" in about else "max_var_95" if "var" in about else "max_drawdown"
@@ -310,7 +332,7 @@ def _read_counts(line: Line, draft: Draft) -> None:
                 _read_count(line, draft, match)
     for match in line.fresh("count.one"):
         refused = line.has("not", range(max(match.start - 3, line.clause_of(match.start).start), match.start))
-        if not refused and not line.numbers(line.clause_of(match.start)) or line.word(match.start) in {"everything", "all"}:
+        if not refused and (not line.numbers(line.clause_of(match.start)) or line.word(match.start) in {"everything", "all"}):
             _put_counts(draft, 1, 1)
             line.use(match.span)
 
@@ -332,7 +354,7 @@ def _read_count(line: Line, draft: Draft, match: Match) -> None:
         _put_count(draft, int(low), direction)
     else:
         _put_counts(draft, int(low), int(high))
-    line.use(match.span)
+    _use_words(line, match.span)
 
 
 def _put_count(draft: Draft, count: int, direction: str | None) -> None:

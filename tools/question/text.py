@@ -20,6 +20,7 @@ _PLAIN = str.maketrans(
 _ABBREVIATION = re.compile(
     r"\b(min|max|approx|ca|incl|excl|e\.g|i\.e|p\.a|vs|mio|mln|mil|bn|u\.s|no|nr)\.(?=\s*[^\s.])", re.IGNORECASE
 )
+_NUMBER_BEFORE = re.compile(r"\d[^\s.]*(?:\s+[^\s.,;]+)?\s+$")
 _DIGITS = r"\d+(?:[.,'_]\d+)*(?:e\d{1,2}(?![^\W_]))?|(?<![\w.])\.\d+"
 _WORD = r"[^\W\d_][^\W_]*(?:'[^\W\d_]+)*"
 _SIGNS = r">=|<=|=>|=<|\n|[^\w\s]|_"
@@ -64,7 +65,13 @@ def clean(question: str) -> str:
         raise MandateError(
             "there is nothing to read in the question: no word and no number; say what you hold, for example: 250 ETH"
         )
-    return _ABBREVIATION.sub(r"\1 ", text)
+    return _ABBREVIATION.sub(_without_dot, text)
+
+
+def _without_dot(match: re.Match[str]) -> str:
+    """Drop the dot of ``max. 5 pools``, not the stop of ``5 pools max. Low risk``."""
+    ends = match.group(1).lower() in {"min", "max"} and _NUMBER_BEFORE.search(match.string, 0, match.start())
+    return match.group() if ends else f"{match.group(1)} "
 
 
 def tokenize(text: str, special: Iterable[str]) -> list[Token]:
