@@ -33,6 +33,7 @@ MAX_REPLY_CHARACTERS = 50_000
 MAX_TOKENS_REPORTED = 10**9
 PAUSE = 0.5  # seconds before a call that failed in passing is made again
 GRACE = 0.5  # seconds for closing a connection; a call that cannot be cancelled (a name that is being resolved) is left
+SHORTEST_KEY = 12  # characters; local servers are given words like "none" or "EMPTY", which an answer may hold
 TOO_LATE = "no answer within its time"
 NO_COMPLETION = "what came back is no chat completion"
 TOO_LONG = "the answer is too long"
@@ -53,11 +54,13 @@ def open_endpoint(name: str, base_url: str | None, api_key: str | None, budget: 
     """Return what answers in the name of a model, see ``models.model_seat``."""
     if not name or name == POLICY:
         raise UsageError(f"{name!r} is no name of a model; leave --model out for the embedded policy")
+    if not base_url and not api_key:
+        raise UsageError("no model can be reached: set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server")
     model = _chat_model(name, _checked_address(base_url or OPENAI), api_key or "none", budget)
 
     def answer(messages: list[BaseMessage], seconds: float) -> Reply:
         reply = _reply(_within(seconds, lambda: model.ainvoke(messages)))
-        if api_key and api_key in reply.text:
+        if api_key and len(api_key) >= SHORTEST_KEY and api_key in reply.text:
             raise CallFailed(REPEATS_KEY)
         return reply
 

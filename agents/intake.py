@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, get_args
+from collections.abc import Callable
+from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from agents.state import Context, State, Steps
 from tools.errors import MandateError
 from tools.market.names import canonical_chain, chain_aliases, family_aliases
 from tools.question import check_mandate, read
-from tools.records import Asset, Mandate
+from tools.records import Mandate
 from tools.strategies.tokens import known_symbols
 
 # What a model may fill in when the question's own words do not say it: never a number, and besides the asset nothing
@@ -29,6 +30,12 @@ _OPEN_TO_MODELS = (
     "allow_il",
 )
 _CAREFUL: dict[str, Any] = {"risk": "low", "allow_il": False}
+_SPELLED: dict[str, Callable[[str], str]] = {
+    "chains_include": canonical_chain,
+    "chains_exclude": canonical_chain,
+    "protocols_exclude": lambda name: family_aliases()[name.lower()],
+    "tokens_exclude": str.upper,
+}
 
 ASK_FOR_ASSET = (
     "The question does not say what you hold. Name ETH, BTC or dollars, for example: 'Put 250 ETH to work, low risk'."
@@ -78,14 +85,10 @@ def _completed(mandate: Mandate, stated: frozenset[str], question: str, context:
 
 def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
     """Add what a model read; raise ValueError, in words for the model, where the mandate would contradict itself."""
-    changes = dict(additions)
-    for field in ("chains_include", "chains_exclude"):
-        if field in changes:
-            changes[field] = sorted({canonical_chain(name) for name in changes[field]})
-    if "protocols_exclude" in changes:
-        changes["protocols_exclude"] = sorted({family_aliases()[name.lower()] for name in changes["protocols_exclude"]})
-    if "tokens_exclude" in changes:
-        changes["tokens_exclude"] = sorted({name.upper() for name in changes["tokens_exclude"]})
+    changes = {
+        field: sorted({_SPELLED[field](name) for name in value}) if field in _SPELLED else value
+        for field, value in additions.items()
+    }
     try:
         merged = Mandate.model_validate({**mandate.model_dump(), **changes})
         check_mandate(merged)
@@ -96,14 +99,11 @@ def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:
 
 def _check_addition(field: str, value: Any, question: str) -> None:
     """Raise ValueError for what a model may not add: a name must be one of the user's own words."""
-    if field == "asset":
-        if not isinstance(value, str) or value not in get_args(Asset):
-            raise ValueError(f"asset must be one of {', '.join(get_args(Asset))}")
-    elif field in _CAREFUL:
+    if field in _CAREFUL:
         if value != _CAREFUL[field]:
             raise ValueError(f"{field} may only be {json.dumps(_CAREFUL[field])}")
-    elif not isinstance(value, list) or not all(
-        isinstance(name, str) and _is_in(question, field, name) for name in value
+    elif field in _SPELLED and not (
+        isinstance(value, list) and all(isinstance(name, str) and _is_in(question, field, name) for name in value)
     ):
         raise ValueError(f"{field} must be a list of known names that stand in the question")
 

@@ -11,7 +11,6 @@ about failures are this program's own: a server's words never enter a record or 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -143,6 +142,7 @@ class Seat:
             if not self._wait(error.wait):
                 raise
             self.fallback.append(f"{task}: {error}; asked again")
+            self.transcript[-1]["again"] = True
             if isinstance(error, Unusable):
                 mend = HumanMessage(f"That is an {error}. Answer again, with one JSON object only.")
                 messages = [*messages, AIMessage(error.reply.text), mend]
@@ -192,23 +192,26 @@ class RecordedSeat(Seat):
     """A seat that repeats a saved conversation, for replay; it calls nobody and waits for nothing."""
 
     _saved: list[dict[str, Any]]
+    _entry: dict[str, Any]
 
     @classmethod
     def of(cls, name: str, transcript: list[dict[str, Any]]) -> RecordedSeat:
         """Sit a saved conversation down under the name of its model."""
-        seat = cls(name=name, voice=_policy, budget=Budget(seconds_per_run=math.inf))
+        seat = cls(name=name, voice=_policy)
         seat._saved = list(transcript)
         return seat
 
     def _call(self, messages: list[BaseMessage]) -> Reply:
-        entry: dict[str, Any] = self._saved.pop(0) if self._saved else {"task": "", "failure": CONVERSATION_ENDS}
-        self.calls += entry.get("failure") != BUDGET_SPENT
-        if "failure" in entry:
-            asked_again = bool(self._saved) and self._saved[0]["task"] == entry["task"]
-            raise CallFailed(entry["failure"], 0.0 if asked_again else None)
-        reply = Reply(**entry["reply"])
+        self._entry = self._saved.pop(0) if self._saved else {"failure": CONVERSATION_ENDS}
+        self.calls += self._entry.get("failure") != BUDGET_SPENT
+        if "failure" in self._entry:
+            raise CallFailed(self._entry["failure"])
+        reply = Reply(**self._entry["reply"])
         self._count(reply)
         return reply
+
+    def _wait(self, seconds: float | None) -> bool:
+        return bool(self._entry.get("again"))
 
 
 def policy_seat() -> Seat:

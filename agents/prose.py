@@ -34,8 +34,6 @@ _SLOT = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
 _PLAIN = re.compile(r"[A-Za-z ,.;:!?'’\"“”()–—-]*")
 _SENTENCES = re.compile(r"\s*|\s*[A-Z“\"(].*[.!?][”\")]?\s*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
-_FIRST_WORD = re.compile(r"(?:^|[.!?]\s+)([A-Z][A-Za-z]*)")
-_INNER_CAPITAL = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][A-Za-z]*")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -56,19 +54,19 @@ _CAPITALS_ALLOWED = frozenset({"I", "ETH", "BTC", "USD", "APY", "TVL", "DeFi"})
 
 
 def check_prose(answer: Mapping[str, object]) -> dict[str, str]:
-    """Return a model's passages if they can be used; raise ValueError with a sentence for the model otherwise."""
+    """Return a model's passages if they can be used; raise ValueError with sentences for the model otherwise."""
     passages = {}
+    faults = []
     for key in PASSAGES:
         text = answer.get(key)
-        if text is None or text == "":
-            continue
-        if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
-            raise ValueError(f"{key} must be a text of at most {MAX_CHARACTERS:,} characters")
-        fault = next(_faults(text), None)
-        if fault:
-            raise ValueError(f"{key} {fault}")
-        passages[key] = " ".join(text.split())
-    return passages
+        if isinstance(text, str) and len(text) <= MAX_CHARACTERS:
+            passages[key] = " ".join(text.split())
+            faults += [f"{key} {fault}" for fault in _faults(passages[key])]
+        elif text is not None:
+            faults.append(f"{key} must be a text of at most {MAX_CHARACTERS:,} characters")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return {key: text for key, text in passages.items() if text}
 
 
 def filled(passage: str | None, sentences: Mapping[str, str]) -> str | None:
@@ -82,11 +80,11 @@ def _faults(text: str) -> Iterator[str]:
         yield "uses slots that do not exist"
     words = " ".join(own[::2])
     if not _PLAIN.fullmatch(words):
-        yield "holds digits, signs or markup; figures exist only as slots, the rest is plain words"
+        yield "holds digits, signs or markup where only plain words may stand"
     if re.search(r"[.!?][A-Za-z]", words):
         yield "holds abbreviations or addresses"
     if not all(_SENTENCES.fullmatch(part) for part in own[::2]):
-        yield "puts a slot inside a sentence; a slot is a sentence of its own"
+        yield "does not consist of whole sentences with the slots between them"
     yield from _word_faults(words)
 
 
@@ -95,13 +93,14 @@ def _word_faults(text: str) -> Iterator[str]:
     if words & NUMBER_WORDS:
         yield "holds numbers in words"
     if words & _UNITS:
-        yield "speaks of units; figures exist only as slots"
+        yield "speaks of units"
     if words & _COMPARISONS:
         yield "compares"
     if _PROMISE.search(text):
         yield "promises"
-    first_words = {word.lower() for word in _FIRST_WORD.findall(text)}
-    if first_words & _names() or set(_INNER_CAPITAL.findall(text)) - _CAPITALS_ALLOWED:
+    sentences = [found for part in re.split("[.!?]", text) if (found := _WORD.findall(part))]
+    inner = {word for sentence in sentences for word in sentence[1:] if word[0].isupper()}
+    if inner - _CAPITALS_ALLOWED or {sentence[0].lower() for sentence in sentences} & _names():
         yield "holds names"
 
 

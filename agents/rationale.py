@@ -140,7 +140,7 @@ def _choice_values(
         "profiles_count": ledger.derive("profiles_count", "len(unique(pluck(a, 'profile')))", "/candidates"),
         "passed_count": ledger.derive("passed_count", "count(pluck(a, 'passed'), True)", "/candidates"),
         "untested": [_UNTESTED[gate["rule"]] for gate in chosen["gates"] if not gate["tested"]],
-        **_risk_values(ledger, chosen, c, amount),
+        **_risk_values(ledger, figures, chosen, c, amount),
         **_runner_values(ledger, record, index),
     }
     rejected = _rejected(record, index)
@@ -161,7 +161,14 @@ def _choice_values(
     }
 
 
-def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str | None) -> dict[str, Any]:
+def _label(figures: Figures, shown: str, pointer: str) -> str:
+    """Return a name as it reads best; one with digits is bound to the record's own spelling."""
+    return figures.name(pointer) if any(character.isdigit() for character in shown) else shown
+
+
+def _risk_values(
+    ledger: Ledger, figures: Figures, chosen: Mapping[str, Any], c: str, amount: str | None
+) -> dict[str, Any]:
     pools = chosen["pools"]
     gates = {gate["rule"]: f"{c}/gates/{position}" for position, gate in enumerate(chosen["gates"])}
     weakest = max(range(len(pools)), key=lambda i: (pools[i]["protocol_risk"], pools[i]["weakest_party"]))
@@ -169,14 +176,16 @@ def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str 
     tightest = None if None in shares else shares.index(max(shares))
     multi = sum(len(pool["tokens"]) > 1 for pool in pools)
     return {
-        "protocol": display_project(chosen["risk"]["largest_protocol"]["name"]),
+        "protocol": _label(
+            figures, display_project(chosen["risk"]["largest_protocol"]["name"]), f"{c}/risk/largest_protocol/name"
+        ),
         "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{c}/risk/largest_protocol/share", amount)
         if amount
         else None,
         "weakest": f"{c}/pools/{weakest}/weakest_party",
         "protocol_limit": f"{gates['protocol_risk']}/limit",
         "position_limit": f"{gates['position_share']}/limit",
-        "issuer": chosen["risk"]["largest_issuer"]["name"],
+        "issuer": _label(figures, chosen["risk"]["largest_issuer"]["name"], f"{c}/risk/largest_issuer/name"),
         "tightest": None if tightest is None else f"{c}/pools/{tightest}",
         "multi_count": multi,
         "multi": ledger.derive("pools_of_several_tokens", str(multi)) if multi else None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools.errors import ModelError, PlimsollError, UsageError, VerificationError
+from tools.errors import PlimsollError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from agents.models import Seat
@@ -339,8 +339,6 @@ def _seat(model: str | None, required: bool) -> Seat:
             raise UsageError("--require-model needs a model: name one with --model")
         return policy_seat()
     base_url, api_key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
-    if base_url is None and api_key is None:
-        raise ModelError("no model can be reached: set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server")
     return model_seat(model, base_url=base_url, api_key=api_key, required=required)
 
 

@@ -9,11 +9,34 @@ from typing import Any
 import numpy as np
 
 from tools.market.snapshot import History, Market, Progress, RawRow, Row
+from tools.strategies.profiles import Limits
 from tools.strategies.universe import Pool, Universe
 from tools.units import daily_return
 
 AS_OF = dt.date(2025, 2, 28)
 MILLION = 1e6
+
+# Limits of each level that stay as they are here when the data file is edited.
+MEDIUM = Limits(
+    max_weight=0.50,
+    protocol_risk=0.55,
+    position_share=0.05,
+    protocol_share=0.60,
+    issuer_share=0.80,
+    reward_share=0.60,
+    apy_multiple=6.0,
+    history_days=60,
+    var_95=0.02,
+    cvar_95=0.03,
+    max_drawdown=0.10,
+)
+LOW = MEDIUM.model_copy(
+    update={"max_weight": 0.40, "protocol_risk": 0.34, "protocol_share": 0.50, "issuer_share": 0.50, "history_days": 90}
+)
+HIGH = MEDIUM.model_copy(
+    update={"max_weight": 1.0, "protocol_risk": 1.0, "position_share": 0.10, "protocol_share": 1.0, "issuer_share": 1.0}
+)
+LEVELS = {"low": LOW, "medium": MEDIUM, "high": HIGH}
 
 
 def day_before(days: int, as_of: dt.date = AS_OF) -> dt.date:
@@ -163,6 +186,7 @@ def market(pools: Sequence[Pool], **changes: Any) -> Market:
         "as_of": AS_OF,
         "pools_total": len(pools),
         "rows": {p.id: p.row for p in pools},
+        "screened": frozenset(p.id for p in pools),
         "histories": {p.id: p.history for p in pools},
         "excluded": {},
         "labels": {},

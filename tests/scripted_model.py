@@ -183,7 +183,7 @@ def honest(place: int = 0) -> Mode:
 
 def obedient(handler: Handler, asked: Asked) -> None:
     """Do whatever any text in the prompt says: the prey of an injection."""
-    ordered = re.findall(r"OBEY: (\S+)", asked.body.decode(errors="replace"))
+    ordered = re.findall(r"OBEY: ([\w.]+)", asked.body.decode(errors="replace"))
     content = json.dumps({"candidate": ordered[0] if ordered else asked.payload["shortlist"][0]["id"]})
     handler.send(200, completion("{}" if asked.task == "read" else content))
 
@@ -210,9 +210,15 @@ def quotes_the_request(handler: Handler, asked: Asked) -> None:
 
 
 def hangs(handler: Handler, asked: Asked) -> None:
-    """Never answer."""
-    handler.model.stop.wait(LONGEST)
+    """Never answer; the connection stays open until the caller closes it."""
     handler.close_connection = True
+    handler.connection.settimeout(0.02)
+    for _ in range(int(LONGEST / 0.02)):
+        try:
+            if handler.model.stop.is_set() or not handler.connection.recv(1):
+                return
+        except TimeoutError:
+            continue
 
 
 def drips(part: str) -> Mode:
@@ -254,3 +260,42 @@ def floods(handler: Handler, asked: Asked) -> None:
     handler.close_connection = True
     while not handler.model.stop.is_set():
         handler.wfile.write(b"100000\r\n" + b" " * (1 << 20) + b"\r\n")
+
+
+# Where nothing may arrive.
+
+
+@dataclass
+class Trap:
+    """What anybody sent to an address that nobody should know."""
+
+    url: str
+    received: bytes = b""
+
+
+@contextmanager
+def trap() -> Iterator[Trap]:
+    """Listen on a free port of 127.0.0.1 and keep the first bytes of whatever comes, until the block ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.02)
+    caught = Trap(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    stop = threading.Event()
+
+    def listen() -> None:
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.settimeout(1.0)
+                caught.received += b"connected " + connection.recv(200)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield caught
+    finally:
+        stop.set()
+        thread.join()
+        listener.close()

@@ -8,7 +8,8 @@ from typing import get_args
 
 import numpy as np
 
-from tools.optimize import Infeasible, optimize, round_weights
+from tools.optimize import Infeasible, SolverFailed, optimize, round_weights
+from tools.optimize.linear import minimise
 from tools.records import Emptied, Mandate, ProfileId, WeightMethod
 from tools.strategies.profiles import Limits, Profile
 from tools.strategies.selection import Selection, diversified, select
@@ -18,7 +19,9 @@ from tools.units import FloatArray, daily_return
 METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
 WINDOW_DAYS = 365
 SMALLEST_WEIGHT = 0.05  # a position below this is not worth its transactions
-MOST_NODES = 2_000  # of the search for pools that fit: a bound on time that does not depend on the machine
+TINIEST_WEIGHT = 0.005  # unless nothing else fits the caps
+MOST_NODES = 300  # of the search for pools that fit: a bound on time that does not depend on the machine
+_NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -109,45 +112,48 @@ def _feasible(selection: Selection, limits: Limits, amount_usd: float | None) ->
     """
     pools = diversified(selection, limits)
     spare = [pool for pool in selection.ranked if pool not in pools]
-    while (failed := _broken_cap(pools, limits, amount_usd)) is not None:
-        if len(pools) >= selection.maximum and spare:
-            pools, spare = _that_fit(selection, limits, amount_usd), []
-        elif spare:
-            pools.append(spare.pop(0))
-        else:
-            return Emptied(profile=selection.profile_id, rule=failed, pools_before=len(selection.ranked), pools_after=0)
+    while (failed := _broken_cap(pools, limits, amount_usd)) is not None and spare and len(pools) < selection.maximum:
+        pools.append(spare.pop(0))
+    if failed is not None:
+        pools = _that_fit(selection, limits, amount_usd)
+        failed = _broken_cap(pools, limits, amount_usd)
+    if failed is not None:
+        return Emptied(profile=selection.profile_id, rule=failed, pools_before=len(selection.ranked), pools_after=0)
     return sorted(pools, key=lambda pool: pool.id)
 
 
 def _that_fit(selection: Selection, limits: Limits, amount_usd: float | None) -> list[Pool]:
-    """Choose few and well-ranked pools that can hold the money within the caps, or the best-ranked where none can.
+    """Choose well-ranked pools, at most ``maximum``, that can hold the money; the best-ranked where none can.
 
-    A mixed-integer program over the weights w and the choice z in {0, 1}: w ≤ cap · z, Σ w = 1, the caps on groups,
-    between ``minimum`` and ``maximum`` pools; the sum of the ranks is least.
+    Branch and bound over which pools are in and which are out: of those undecided, a linear program takes any part of
+    what each may hold, a part of a pool counting as that part of one, with the least sum of ranks. Where that touches
+    too many pools, the one of which most is taken in part is tried whole, and if that leads nowhere, left out. (HiGHS
+    solves such programs by itself, but writes to the standard output while it does.)
     """
-    from scipy.optimize import LinearConstraint, milp
-
-    ranked, n = selection.ranked, len(selection.ranked)
-    none, each = np.zeros(n), np.ones(n)
-    rows = [
-        *np.hstack([np.eye(n), -np.diag(_upper_bounds(ranked, limits, amount_usd))]),
-        *(np.append(shares, none) for shares, _ in _group_caps(ranked, limits)),
-    ]
-    ceilings = [*none, *(cap for _, cap in _group_caps(ranked, limits))]
-    found = milp(
-        np.append(none, np.arange(1.0, n + 1.0)),
-        integrality=np.append(none, each),
-        bounds=(0.0, 1.0),
-        constraints=[
-            LinearConstraint(np.array(rows), -np.inf, ceilings),
-            LinearConstraint(np.append(each, none), 1.0, 1.0),
-            LinearConstraint(np.append(none, each), selection.minimum, selection.maximum),
-        ],
-        options={"node_limit": MOST_NODES},
-    )
-    if found.x is None:
-        return list(ranked[: selection.maximum])
-    return [pool for pool, taken in zip(ranked, found.x[n:], strict=True) if taken > 0.5]
+    ranked, upper = selection.ranked, _upper_bounds(selection.ranked, limits, amount_usd)
+    caps = _group_caps(ranked, limits)
+    nodes: list[tuple[frozenset[int], frozenset[int]]] = [(frozenset(), frozenset())]
+    for _ in range(MOST_NODES):
+        if not nodes:
+            break
+        inside, outside = nodes.pop()
+        undecided = np.array([float(n not in inside) for n in range(len(ranked))])
+        rows = np.vstack([*(shares * upper for shares, _ in caps), undecided])
+        room = np.array([*(cap for _, cap in caps), selection.maximum - len(inside)])
+        most = np.array([float(n not in outside) for n in range(len(ranked))])
+        try:
+            parts, _ = minimise(
+                np.arange(1.0, len(ranked) + 1.0), rows, room, np.column_stack([0.0 * most, most]), upper
+            )
+        except SolverFailed:
+            continue
+        taken = inside | set(np.flatnonzero(parts > _NEGLIGIBLE).tolist())
+        if len(taken) <= selection.maximum:
+            others = [n for n in range(len(ranked)) if n not in taken]
+            return [ranked[n] for n in sorted([*taken, *others[: max(0, selection.minimum - len(taken))]])]
+        partly = max((n for n in taken - inside if parts[n] < 1.0 - _NEGLIGIBLE), key=lambda n: (parts[n], -n))
+        nodes += [(inside, outside | {partly}), (inside | {partly}, outside)]
+    return list(ranked[: selection.maximum])
 
 
 def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> str | None:
@@ -173,16 +179,22 @@ def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None)
 def _solve(
     returns: FloatArray, method: WeightMethod, pools: Sequence[Pool], limits: Limits, amount_usd: float | None
 ) -> FloatArray:
+    """Solve for the weights; where positions worth their transactions do not fit the caps, small ones do."""
     upper = _upper_bounds(pools, limits, amount_usd)
-    smallest = min(SMALLEST_WEIGHT, 0.5 / len(pools), float(upper.min()))
-    return optimize(
-        returns,
-        method,
-        max_weight=limits.max_weight,
-        min_weight=smallest,
-        max_weights=upper,
-        group_caps=_group_caps(pools, limits),
-    )
+    sizes = [min(size, 0.5 / len(pools), float(upper.min())) for size in (SMALLEST_WEIGHT, TINIEST_WEIGHT)]
+    for smallest in sizes:
+        try:
+            return optimize(
+                returns,
+                method,
+                max_weight=limits.max_weight,
+                min_weight=smallest,
+                max_weights=upper,
+                group_caps=_group_caps(pools, limits),
+            )
+        except Infeasible as error:
+            conflict = error
+    raise conflict
 
 
 def _weights(

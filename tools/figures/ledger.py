@@ -70,7 +70,9 @@ class Ledger:
         if pointer.startswith("/derived/"):
             node = {"derived": {name: entry.model_dump() for name, entry in self.derived.items()}}
         start, *tokens = pointer.split("/")
-        for token in tokens if not start else ["", start]:
+        if start:
+            raise KeyError(f"{pointer!r} is no pointer: it does not begin with a slash")
+        for token in tokens:
             key = token.replace("~1", "/").replace("~0", "~")
             try:
                 node = node[_index(key)] if isinstance(node, list) else node[key]

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.errors import MandateError
-from tools.question.limits import AmountCap, asset_of, context_of
+from tools.question.context import context_of
+from tools.question.limits import AmountCap
 from tools.question.line import Draft, Line
 from tools.question.names import Names
 
-_FILLERS = frozenset("of in worth idle spare liquid extra staked native my our more the total ( on as free some own about around x : -".split())
-_BETWEEN = frozenset({":", "-", "=", ",", "amount", "approx", "about", "roughly", "around", "approximately", "say", "is", "are", "of"})
 _JOINS = frozenset({"and", "plus", "+", "&", ",", "also", "as", "well"})
 _YEARS = range(1990, 2101)
 _BARE = 1_000.0
@@ -29,7 +28,9 @@ class Held:
     end: int
 
 
-def read_amounts(line: Line, draft: Draft, names: Names, intent: str, parts: Sequence[Held], caps: Sequence[AmountCap]) -> None:
+def read_amounts(
+    line: Line, draft: Draft, names: Names, intent: str, parts: Sequence[Held], caps: Sequence[AmountCap]
+) -> None:
     """Read asset, ``amount`` and ``amount_usd``; numbers that fit nothing are left for the notes.
 
     Raises MandateError for an amount that is negative or zero, two different amounts, or two assets.
@@ -75,12 +76,12 @@ def read_parts(line: Line) -> list[Held]:
         total = whole.get("num") if "num" in whole.readings else whole.get("usd")
         value = next((part.get(kind) for kind in ("num", "usd") if kind in part.readings), None)
         share = part.get("share") if "share" in part.readings else part.get("pct")
-        asset = "USD" if "usd" in whole.readings else asset_of(line.lexemes[match.end - 1].readings)
+        asset = "USD" if "usd" in whole.readings else line.asset_at(match.end - 1)
         if asset and (value if value is not None else share) is not None:
             found.append(Held(value if value is not None else share * total, asset, None, match.start, match.end))
             line.use(match.span)
     for match in line.fresh("amount.part_of_coin"):
-        asset = asset_of(line.lexemes[match.end - 1].readings)
+        asset = line.asset_at(match.end - 1)
         if asset and not found:
             found.append(Held(line.lexemes[match.captures["part"]].get("share"), asset, None, match.start, match.end))
             line.use(match.span)
@@ -95,29 +96,29 @@ def _is_limit(line: Line, place: int) -> bool:
 def _counted(line: Line) -> list[Held]:
     """Read every number that counts coins or tokens: ``250 ETH``, ``2 million in stablecoins``, ``USDC 40k``."""
     found: list[Held] = []
-    for place in line.numbers(range(len(line.lexemes))):
+    for place in line.numbers(line.whole):
         lexeme = line.lexemes[place]
         if place in line.used or "num" not in lexeme.readings or "other_unit" in lexeme.flags:
             continue
         if "sats" in lexeme.flags:
             found.append(Held(lexeme.get("num"), "BTC", "BTC", place, place + 1))
             continue
-        coin = _coin_behind(line, place)
+        coin = _coin_after(line, place)
         if coin is None:
             coin = _coin_before(line, place)
         if coin is None:
             continue
         named = line.lexemes[coin]
         symbol = named.get("token") or named.get("coin")
-        asset = asset_of(named.readings)
+        asset = line.asset_at(coin)
         if asset:
             found.append(Held(lexeme.get("num"), asset, symbol, min(place, coin), max(place, coin) + 1))
     return found
 
 
-def _coin_behind(line: Line, place: int) -> int | None:
+def _coin_after(line: Line, place: int) -> int | None:
     for at in range(place + 1, min(place + 5, len(line.lexemes))):
-        if asset_of(line.lexemes[at].readings) and at not in line.used:
+        if line.asset_at(at) and at not in line.used:
             return at
         if line.word(at) not in _FILLERS or line.lexemes[at].is_number:
             return None
@@ -129,7 +130,7 @@ def _coin_before(line: Line, place: int) -> int | None:
     at = place - 1
     while at >= 0 and line.word(at) in _BETWEEN:
         at -= 1
-    if at < 0 or not asset_of(line.lexemes[at].readings) or line.lexemes[at].is_number:
+    if at < 0 or not line.asset_at(at) or line.lexemes[at].is_number:
         return None
     taken = at > 0 and line.lexemes[at - 1].is_number
     behind = place + 1 < len(line.lexemes) and bool(line.lexemes[place + 1].readings.keys() & {"foreign"})
@@ -139,7 +140,9 @@ def _coin_before(line: Line, place: int) -> int | None:
 
 
 def _dollars(line: Line) -> list[Held]:
-    places = [place for place in line.numbers(range(len(line.lexemes))) if "usd" in line.lexemes[place].readings and place not in line.used]
+    places = [
+        place for place in line.numbers(line.whole) if "usd" in line.lexemes[place].readings and place not in line.used
+    ]
     return [Held(line.lexemes[place].get("usd"), "USD", None, place, place + 1) for place in places]
 
 
@@ -147,7 +150,7 @@ def _bare(line: Line, asset: str) -> list[Held]:
     """Read numbers without a unit: after ``amount:``, or large ones where the asset is dollars (``10k to put into stables``)."""
     labelled = {match.captures.get("num") for match in line.fresh("amount.labelled")}
     found = []
-    for place in line.numbers(range(len(line.lexemes))):
+    for place in line.numbers(line.whole):
         lexeme = line.lexemes[place]
         if place in line.used or "num" not in lexeme.readings or "other_unit" in lexeme.flags:
             continue
@@ -165,7 +168,7 @@ def _mentioned(line: Line, names: Names, counted: set[int]) -> list[str]:
     """Return the assets that are named outside what is kept out, in the order of the question."""
     found = []
     for place, lexeme in enumerate(line.lexemes):
-        asset = asset_of(lexeme.readings) if not lexeme.is_number else None
+        asset = line.asset_at(place) if not lexeme.is_number else None
         if asset and place not in names.excluded | names.chains and asset not in found:
             found.append(asset)
     return found
@@ -174,7 +177,9 @@ def _mentioned(line: Line, names: Names, counted: set[int]) -> list[str]:
 # ---------------------------------------------------------------- which asset
 
 
-def _decide(line: Line, held: list[Held], dollars: list[Held], mentioned: list[str], intent: str) -> tuple[str | None, bool]:
+def _decide(
+    line: Line, held: list[Held], dollars: list[Held], mentioned: list[str], intent: str
+) -> tuple[str | None, bool]:
     """Return the asset, and whether the dollars are the value of an ETH or BTC holding."""
     assets = list(dict.fromkeys(item.asset for item in held))
     if len(assets) > 1:
@@ -194,7 +199,12 @@ def _beside_dollars(line: Line, asset: str, dollars: list[Held], intent: str) ->
     if asset == "USD" or not dollars:
         return asset, False
     worth = {place for match in line.find("amount.worth") for place in match.span}
-    if all(item.place - 1 in worth or line.word(item.place - 1) in {"(", "=", "-", "or", ","} or line.word(item.place - 2) == "(" for item in dollars):
+    if all(
+        item.place - 1 in worth
+        or line.word(item.place - 1) in {"(", "=", "-", "or", ","}
+        or line.word(item.place - 2) == "("
+        for item in dollars
+    ):
         return asset, True
     return _several([asset, "USD"], intent)
 
@@ -202,8 +212,8 @@ def _beside_dollars(line: Line, asset: str, dollars: list[Held], intent: str) ->
 def _worth_of_coin(line: Line, dollars: list[Held]) -> bool:
     """Tell whether the dollars are followed by a coin: ``$250k worth of ETH``, ``$250k in BTC``."""
     for item in dollars:
-        at = _coin_behind(line, item.place)
-        if at is not None and asset_of(line.lexemes[at].readings) != "USD":
+        at = _coin_after(line, item.place)
+        if at is not None and line.asset_at(at) != "USD":
             return True
     return False
 
@@ -235,14 +245,21 @@ def _one_amount(line: Line, items: Sequence[Held]) -> float:
 def _joined(line: Line, items: Sequence[Held]) -> bool:
     symbols = {item.symbol for item in items}
     return len(symbols) == len(items) and all(
-        all(line.word(place) in _JOINS for place in range(left.end, right.place)) for left, right in zip(items, items[1:], strict=False)
+        all(line.word(place) in _JOINS for place in range(left.end, right.place))
+        for left, right in zip(items, items[1:], strict=False)
     )
 
 
 def _apply_caps(line: Line, draft: Draft, caps: Sequence[AmountCap], asset: str) -> None:
     """Turn a cap in coins or dollars into a weight where the amount is known in the same unit; else it becomes a note."""
     for cap in caps:
-        total = draft.values.get("amount") if cap.unit == asset else draft.values.get("amount_usd") if cap.unit == "USD" else None
+        total = (
+            draft.values.get("amount")
+            if cap.unit == asset
+            else draft.values.get("amount_usd")
+            if cap.unit == "USD"
+            else None
+        )
         if total and 0 < cap.value <= total:
             draft.put("max_weight", round(cap.value / total, 12), "the largest weight of a pool")
         else:

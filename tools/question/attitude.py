@@ -21,7 +21,9 @@ def read_attitude(line: Line, draft: Draft, intent: str) -> None:
     """Read risk and profile; a profile stands for its risk where the words name none."""
     profiles = _profiles(line, intent)
     levels = _levels(line, draft, profiles)
-    named = {name: matches for name, matches in profiles.items() if not (levels and _is_common_noun(line, name, matches))}
+    named = {
+        name: matches for name, matches in profiles.items() if not (levels and _is_common_noun(line, name, matches))
+    }
     if len(named) == 1:
         name = next(iter(named))
         draft.values["profile"] = name
@@ -36,21 +38,27 @@ def read_attitude(line: Line, draft: Draft, intent: str) -> None:
 
 
 def _profiles(line: Line, intent: str) -> dict[str, list[Match]]:
-    """Return the profiles that are named as such, by id; ``growth`` and ``high risk`` need a word such as profile or capitals."""
+    """Return the profiles that are named as such, by id; ``growth`` and ``high risk`` need such a word, or capitals."""
     found: dict[str, list[Match]] = {}
     for name in get_args(ProfileId):
         matches = [*line.find(f"profile.{name}"), *_written_as_id(line, name)]
         if name in {"growth", "high_risk"}:
-            matches += [match for match in line.find(f"profile.bare_{name}") if intent == "compare" or _in_capitals(line, match)]
+            matches += [
+                match for match in line.find(f"profile.bare_{name}") if intent == "compare" or _in_capitals(line, match)
+            ]
         kept = [match for match in matches if not _is_refused(line, match)]
         if kept:
             found[name] = kept
     own = line.find("profile.own_risk")
-    return {name: kept for name, matches in found.items() if (kept := [m for m in matches if not _is_part(m, name, found, own)])}
+    return {
+        name: kept
+        for name, matches in found.items()
+        if (kept := [m for m in matches if not _is_part(m, name, found, own)])
+    }
 
 
 def _is_part(match: Match, name: str, found: Mapping[str, list[Match]], own: Iterable[Match]) -> bool:
-    """Tell whether the words belong to a longer profile name (the growth of aggressive growth) or to the user's own risk profile."""
+    """Tell whether the words belong to a longer name (aggressive growth) or to the user's own risk profile."""
     longer = [other for key, others in found.items() if key != name and name == "growth" for other in others]
     return any(other.start < match.end and match.start < other.end for other in (*longer, *own))
 
@@ -72,15 +80,22 @@ def _is_common_noun(line: Line, name: str, matches: list[Match]) -> bool:
     """``Maximum yield with low risk`` is a wish for yield, not the profile, unless it is called a profile."""
     if name != "maximum_yield":
         return False
-    return not any(line.has("profile.named", range(match.end, min(match.end + 1, len(line.lexemes)))) or _in_capitals(line, match) for match in matches)
+    return not any(
+        line.has("profile.named", range(match.end, min(match.end + 1, len(line.lexemes)))) or _in_capitals(line, match)
+        for match in matches
+    )
 
 
 def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> list[RiskLevel]:
-    """Return the risk levels that the words name, the lowest first; where they name several, the others become a note."""
+    """Return the risk levels that the words name, the lowest first; the others, if any, become notes."""
     weak = line.find("risk.weak_medium")
     silent = [*line.find("risk.neutral"), *weak, *(match for matches in profiles.values() for match in matches)]
     found = [(match, level) for level in _LEVELS for match in line.find(f"risk.{level}")]
-    heard = [(m, level) for m, level in found if not any(_covers(other, m) for other in silent) and not any(_longer(o, m) for o, _ in found)]
+    heard = [
+        (m, level)
+        for m, level in found
+        if not any(_covers(other, m) for other in silent) and not any(_longer(o, m) for o, _ in found)
+    ]
     for match in line.find("risk.range_of_risk"):
         named = [level for level in _LEVELS if line.has(f"risk.{level}_word", match.span)]
         heard += [(match, level) for level in named]
@@ -108,24 +123,37 @@ def read_impermanent_loss(line: Line, draft: Draft) -> None:
     verdicts: list[tuple[bool, range]] = []
     for match in line.find("il.term"):
         clause = line.clause_of(match.start)
-        verdict = _verdict(line, clause)
+        verdict = _verdict(line, clause, match)
         if verdict is not None:
             verdicts.append((verdict, clause))
         elif line.has("il.lessen", clause) and line.used.isdisjoint(match.span):
             draft.note(line, clause)
     doubtful = {match.start for match in line.find("il.not_single")}
-    for match in line.find("il.single"):
-        if not any(start <= match.start <= start + 3 for start in doubtful):
-            verdicts.append((False, match.span))
+    single = [match.span for match in line.find("il.single")]
+    verdicts += [(False, span) for span in single if not any(start <= span.start <= start + 3 for start in doubtful)]
     for verdict, span in verdicts:
         draft.put("allow_il", verdict, "impermanent loss")
         line.use(place for place in span if not line.lexemes[place].readings or line.lexemes[place].get("num") == 0)
 
 
-def _verdict(line: Line, clause: range) -> bool | None:
-    """Return True for fine, False for refused; of overlapping phrases the longest counts (``not ok`` before ``ok``)."""
-    found = [(match, name == "fine") for name in ("fine", "refuse") for match in line.find(f"il.{name}", clause)]
+def _verdict(line: Line, clause: range, term: Match) -> bool | None:
+    """Return True for fine, False for refused, by the words nearest to the term; ``not ok`` goes before ``ok``."""
+    found = [
+        (match, name == "fine")
+        for name in ("fine", "refuse")
+        for match in line.find(f"il.{name}", clause)
+        if not _named_between(line, match, term)
+    ]
     heard = [(match, fine) for match, fine in found if not any(_longer(other, match) for other, _ in found)]
     if not heard:
         return None
-    return all(fine for _, fine in heard)
+    return min(heard, key=lambda item: (_distance(item[0], term), item[1]))[1]
+
+
+def _named_between(line: Line, match: Match, term: Match) -> bool:
+    """Tell whether the words speak of something else that stands before the term: ``no USDe, IL is fine``."""
+    return any(line.lexemes[place].readings for place in range(match.end, term.start))
+
+
+def _distance(match: Match, term: Match) -> int:
+    return term.start - match.end if match.end <= term.start else max(match.start - term.end, 0)

@@ -15,8 +15,8 @@ def check_mandate(mandate: Mandate) -> None:
         raise MandateError(f"min_pools ({low}) is above max_pools ({high}); lower the first or raise the second")
     if weight is not None and high is not None and weight * high < 1 - _ROUNDING:
         raise MandateError(
-            f"max_weight ({weight:.12g}) times max_pools ({high}) is {weight * high:.4g}, less than 1: the money cannot all be placed; "
-            "raise the weight or the number of pools"
+            f"max_weight ({weight:.12g}) times max_pools ({high}) is {weight * high:.4g}, less than 1: "
+            "the money cannot all be placed; raise the weight or the number of pools"
         )
     for kind in ("chains", "protocols", "tokens"):
         both = sorted(set(getattr(mandate, f"{kind}_include")) & set(getattr(mandate, f"{kind}_exclude")))

@@ -1,10 +1,11 @@
-"""A small phrase grammar, so that what the reader understands can be read in ``data/phrases.toml``.
+r"""A small phrase grammar, so that what the reader understands can be read in ``data/phrases.toml``.
 
     word        this word                      {name}      a phrase list of that name, or a lexeme of that kind
     stem*       a word that starts so          {name=x}    the same, remembered under x
     (a | b c)   one of these                   [a b]       perhaps
-    \\(          a bracket as it stands
+    \(          a bracket as it stands
     ~3          up to three words in between, but no number, comma or stop
+    ^3          the same, and no name either
 
 A phrase matches lexemes, not characters; the longest match at the leftmost place wins.
 """
@@ -19,12 +20,13 @@ from functools import cached_property
 from tools.errors import UsageError
 from tools.question.lexeme import KINDS, NUMBERS, STOPS, Lexeme
 
-Captures = tuple[tuple[str, int], ...]
-State = tuple[int, Captures]
+_Captures = tuple[tuple[str, int], ...]
+_State = tuple[int, _Captures]
 
 _STEM = re.compile(r"([^\W\d_]+)\*")
-_BARRIERS = NUMBERS | STOPS | {","}
-_PIECE = re.compile(r"\{[a-z_.]+(?:=[a-z_]+)?\}|~\d|\\[()|\[\]]|[()|\[\]]|[^\s()|\[\]]+")
+_NAMES = frozenset({"{chain}", "{protocol}", "{token}", "{coin}", "il", "impermanent"})
+_BARRIERS = NUMBERS | STOPS | {",", "-", "(", ")", "/"}
+_PIECE = re.compile(r"\{[a-z_.]+(?:=[a-z_]+)?\}|[~^]\d|\\[()|\[\]]|[()|\[\]]|[^\s()|\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +43,56 @@ class Match:
         return range(self.start, self.end)
 
 
-class Node:
+class _Node:
     """A piece of a phrase. ``first`` holds the keys that it can start with; None when it can start with anything."""
 
     first: frozenset[str] | None
 
-    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+    def ends(self, line: Sequence[Lexeme], at: int, captures: _Captures) -> Iterator[_State]:
         """Yield every place where the piece can end when it starts ``at``."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Key(Node):
+class _Key(_Node):
     """One lexeme with this word, with this stem, or of this kind."""
 
     key: str
     name: str | None
     first: frozenset[str] | None
 
-    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+    def ends(self, line: Sequence[Lexeme], at: int, captures: _Captures) -> Iterator[_State]:
         if at < len(line) and self.key in line[at].keys:
             yield at + 1, (*captures, (self.name, at)) if self.name else captures
 
 
 @dataclass(frozen=True)
-class Gap(Node):
-    """Up to ``width`` lexemes that are no number, comma or stop."""
+class _Gap(_Node):
+    """Up to ``width`` lexemes, none of them a barrier."""
 
     width: int
+    barriers: frozenset[str]
     first: frozenset[str] | None = None
 
-    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+    def ends(self, line: Sequence[Lexeme], at: int, captures: _Captures) -> Iterator[_State]:
         yield at, captures
         for step in range(self.width):
-            if at + step >= len(line) or not line[at + step].keys.isdisjoint(_BARRIERS):
+            if at + step >= len(line) or not line[at + step].keys.isdisjoint(self.barriers):
                 return
             yield at + step + 1, captures
 
 
 @dataclass(frozen=True)
-class Sequence_(Node):
+class _Row(_Node):
     """Pieces one after the other."""
 
-    parts: tuple[Node, ...]
+    parts: tuple[_Node, ...]
     first: frozenset[str] | None
 
-    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+    def ends(self, line: Sequence[Lexeme], at: int, captures: _Captures) -> Iterator[_State]:
         yield from self._from(0, line, at, captures)
 
-    def _from(self, part: int, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+    def _from(self, part: int, line: Sequence[Lexeme], at: int, captures: _Captures) -> Iterator[_State]:
         if part == len(self.parts):
             yield at, captures
             return
@@ -98,14 +101,14 @@ class Sequence_(Node):
 
 
 @dataclass(frozen=True)
-class Choice(Node):
+class _Choice(_Node):
     """One of several pieces; with ``optional`` also nothing."""
 
-    parts: tuple[Node, ...]
+    parts: tuple[_Node, ...]
     optional: bool
     first: frozenset[str] | None
 
-    def ends(self, line: Sequence[Lexeme], at: int, captures: Captures) -> Iterator[State]:
+    def ends(self, line: Sequence[Lexeme], at: int, captures: _Captures) -> Iterator[_State]:
         for part in self.parts:
             if part.first is None or (at < len(line) and not part.first.isdisjoint(line[at].keys)):
                 yield from part.ends(line, at, captures)
@@ -118,15 +121,17 @@ class Grammar:
     """Phrase lists by name, compiled when first used."""
 
     lists: Mapping[str, Sequence[str]]
-    _compiled: dict[str, Node] = field(default_factory=dict)
+    _compiled: dict[str, _Node] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)
 
     @cached_property
     def stems(self) -> tuple[str, ...]:
         """Return every stem in the phrases, without its asterisk."""
-        return tuple(sorted({stem for phrases in self.lists.values() for phrase in phrases for stem in _STEM.findall(phrase)}))
+        return tuple(
+            sorted({stem for phrases in self.lists.values() for phrase in phrases for stem in _STEM.findall(phrase)})
+        )
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> _Node:
         """Return the compiled list; raise UsageError when there is none, or when it contains itself."""
         if name not in self._compiled:
             if name not in self.lists:
@@ -141,7 +146,7 @@ class Grammar:
         return self._compiled[name]
 
     def find(self, name: str, line: Sequence[Lexeme], span: range | None = None) -> list[Match]:
-        """Return where phrases of the list stand within ``span``, left to right, without overlap, the longest first at each place."""
+        """Return where phrases of the list stand within ``span``, from the left, the longest at each place, no overlap."""
         node, found = self.node(name), []
         at, stop = (span.start, span.stop) if span is not None else (0, len(line))
         while at < stop:
@@ -152,7 +157,7 @@ class Grammar:
         return found
 
     @staticmethod
-    def _longest(node: Node, line: Sequence[Lexeme], at: int, stop: int) -> Match | None:
+    def _longest(node: _Node, line: Sequence[Lexeme], at: int, stop: int) -> Match | None:
         if node.first is not None and node.first.isdisjoint(line[at].keys):
             return None
         ends = [state for state in node.ends(line, at, ()) if at < state[0] <= stop]
@@ -170,26 +175,26 @@ class _Phrase:
         self._pieces = _PIECE.findall(phrase)
         self._at = 0
 
-    def read(self) -> Node:
+    def read(self) -> _Node:
         node = self._alternatives()
         if self._at != len(self._pieces):
             raise UsageError(f"phrases.toml: cannot read {self._phrase!r}")
         return node
 
-    def _alternatives(self) -> Node:
+    def _alternatives(self) -> _Node:
         parts = [self._sequence()]
         while self._peek() == "|":
             self._at += 1
             parts.append(self._sequence())
         return parts[0] if len(parts) == 1 else _choice(parts, optional=False)
 
-    def _sequence(self) -> Node:
-        parts: list[Node] = []
+    def _sequence(self) -> _Node:
+        parts: list[_Node] = []
         while self._peek() not in {"", "|", ")", "]"}:
             parts.append(self._piece())
-        return parts[0] if len(parts) == 1 else Sequence_(tuple(parts), _first_of(parts))
+        return parts[0] if len(parts) == 1 else _Row(tuple(parts), _first_of(parts))
 
-    def _piece(self) -> Node:
+    def _piece(self) -> _Node:
         piece = self._pieces[self._at]
         self._at += 1
         if piece in {"(", "["}:
@@ -201,31 +206,33 @@ class _Phrase:
         if piece.startswith("{"):
             return self._reference(piece[1:-1])
         if piece.startswith("~"):
-            return Gap(int(piece[1:]))
+            return _Gap(int(piece[1:]), _BARRIERS)
+        if piece.startswith("^"):
+            return _Gap(int(piece[1:]), _BARRIERS | _NAMES)
         piece = piece.removeprefix("\\")
-        return Key(piece, None, frozenset({piece}))
+        return _Key(piece, None, frozenset({piece}))
 
-    def _reference(self, text: str) -> Node:
+    def _reference(self, text: str) -> _Node:
         name, _, label = text.partition("=")
         if name in KINDS:
-            return Key("{" + name + "}", label or name, frozenset({"{" + name + "}"}))
+            return _Key("{" + name + "}", label or name, frozenset({"{" + name + "}"}))
         return self._grammar.node(name)
 
     def _peek(self) -> str:
         return self._pieces[self._at] if self._at < len(self._pieces) else ""
 
 
-def _choice(parts: Sequence[Node], *, optional: bool) -> Choice:
+def _choice(parts: Sequence[_Node], *, optional: bool) -> _Choice:
     firsts = [part.first for part in parts]
     known = [first for first in firsts if first is not None]
-    return Choice(tuple(parts), optional, None if optional or len(known) < len(firsts) else frozenset().union(*known))
+    return _Choice(tuple(parts), optional, None if optional or len(known) < len(firsts) else frozenset().union(*known))
 
 
-def _first_of(parts: Sequence[Node]) -> frozenset[str] | None:
-    """Return what a sequence can start with: the first piece, and the next ones as long as the ones before may be missing."""
+def _first_of(parts: Sequence[_Node]) -> frozenset[str] | None:
+    """Return what a row can start with: its first piece, and the next while those before may be missing."""
     keys: set[str] = set()
     for part in parts:
-        if isinstance(part, Choice) and part.optional:
+        if isinstance(part, _Choice) and part.optional:
             inner = [choice.first for choice in part.parts]
             if any(first is None for first in inner):
                 return None

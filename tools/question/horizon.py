@@ -1,4 +1,4 @@
-"""The horizon in days; periods that are something else (a past window, a notice period, a rate per year) are left or noted."""
+"""The horizon in days; other periods (a past window, a notice period, a rate per year) are left or noted."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ def read_horizon(line: Line, draft: Draft) -> None:
 
 
 def set_periods_aside(line: Line, draft: Draft) -> None:
-    """Take out what is no horizon: a part wanted back, notice and lock-up periods, windows in the past, rates per period."""
+    """Take out what is no horizon: a part wanted back, lock-ups, windows in the past, rates per period."""
     for name in ("horizon.part_back", "horizon.access", "horizon.past"):
         for match in line.find(name):
-            numbers = [place for place in match.span if line.lexemes[place].is_number or "days" in line.lexemes[place].readings]
+            numbers = [
+                place for place in match.span if line.lexemes[place].is_number or "days" in line.lexemes[place].readings
+            ]
             if line.used.isdisjoint(numbers):
                 draft.note(line, match.span)
     for match in line.find("horizon.rate"):
-        line.use(place for place in match.span if "days" in line.lexemes[place].readings or "unit" in line.lexemes[place].readings)
+        line.use(
+            place
+            for place in match.span
+            if "days" in line.lexemes[place].readings or "unit" in line.lexemes[place].readings
+        )
 
 
 def _candidates(line: Line) -> list[tuple[int, range]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# What a lexeme can be besides a word. Numbers are exclusive; a name can be several things at once (Ethereum is a chain and a coin).
+# What a lexeme can be besides a word; a name can be several things at once (Ethereum is a chain and a coin).
 KINDS = frozenset(
     {
         "num",
@@ -32,7 +32,10 @@ STOPS = frozenset({".", ";", "?", "!", "\n"})
 
 @dataclass(frozen=True, slots=True)
 class Lexeme:
-    """Tokens at [start, end) of the text. ``readings`` maps each kind that it may be to its value; ``flags`` say how it was written."""
+    """Tokens at [start, end) of the text.
+
+    ``readings`` maps each kind that it may be to its value; ``flags`` say how it was written (``capital``, ``scaled``).
+    """
 
     word: str
     start: int
@@ -43,7 +46,9 @@ class Lexeme:
     keys: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", frozenset({self.word}) | self.stems | {"{" + kind + "}" for kind in self.readings})
+        object.__setattr__(
+            self, "keys", frozenset({self.word}) | self.stems | {"{" + kind + "}" for kind in self.readings}
+        )
 
     def get(self, kind: str) -> Any:
         """Return the value of a reading, None when the lexeme has none of that kind."""

@@ -1,4 +1,4 @@
-"""Everything the reader knows by name: phrases, names of assets, tokens, chains and protocols, and the words that are none of these."""
+"""What the reader knows: phrases, names of assets, tokens, chains and protocols, and plain words."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 from tools.market.names import chain_aliases, family_aliases
 from tools.question.grammar import Grammar
 from tools.question.numerals import NUMBER_WORDS
-from tools.question.text import tokenize
-from tools.records import Asset
+from tools.question.text import SIGNS, tokenize
+from tools.records import Asset, ProfileId
 from tools.strategies.tokens import ASSETS, known_symbols, load_tokens
 
 Readings = dict[str, Any]
 Words = tuple[str, ...]
 
-_PROFILE_IDS = {name: name for name in ("ultra_safe", "conservative_growth", "balanced_score", "balanced_apy", "aggressive_growth", "blue_chip", "maximum_yield", "high_risk")}  # fmt: skip
+_PROFILE_IDS = {name: name for name in get_args(ProfileId) if "_" in name}
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The vocabulary. ``names`` maps the words of a name to what it can mean; ``special`` are names with signs in them."""
+    """The vocabulary.
+
+    ``names`` maps the words of a name to what it can mean; ``special`` are names with signs in them; ``common`` and
+    ``ordinary`` names are English words, ``as_written`` symbols too. ``correctable`` and ``plain`` hold, by first letter,
+    what a misspelt word may stand for; ``known_words`` are never corrected, ``plain_words`` carry no wish.
+    """
 
     grammar: Grammar
     names: Mapping[Words, Readings]
@@ -34,23 +39,36 @@ class Lexicon:
     common: frozenset[Words]
     ordinary: frozenset[Words]
     as_written: frozenset[str]
+    beside: Mapping[str, frozenset[str]]
     symbol_assets: Mapping[str, Asset]
     known_words: frozenset[str]
+    plain_words: frozenset[str]
     correctable: Mapping[str, tuple[str, ...]]
+    plain: Mapping[str, tuple[str, ...]]
 
 
 @cache
 def lexicon() -> Lexicon:
-    """Read the vocabulary; ``correctable`` holds, by first letter, the words that a misspelt word may stand for."""
+    """Read the vocabulary, once."""
     phrases, data = _toml("phrases.toml"), _toml("names.toml")
-    lists = {(name if section == "words" else f"{section}.{name}"): items for section, table in phrases.items() for name, items in table.items()}
+    lists = {
+        (name if section == "words" else f"{section}.{name}"): items
+        for section, table in phrases.items()
+        for name, items in table.items()
+    }
     ambiguous = data["ambiguous"]
     names = _names(data, frozenset(ambiguous["never"]))
-    special = tuple(sorted({name for name in _spellings(data) if re.search(r"[^\w\s\-']|^\d", name) and " " not in name} | set(_PROFILE_IDS)))
+    special = tuple(
+        sorted(
+            {name for name in _spellings(data) if re.search(r"[^\w\s\-']|^\d", name) and " " not in name}
+            | {*_PROFILE_IDS, *SIGNS}
+        )
+    )
     by_words = {_words(name, special): readings for name, readings in names.items()}
-    own = _literals(lists) | NUMBER_WORDS | {word for words in by_words for word in words}
+    spoken = _literals(lists) | NUMBER_WORDS
+    own = spoken | {word for words in by_words for word in words}
     ordinary = frozenset(_words(name, special) for name in ambiguous["ordinary"])
-    plain = set(_text("words.txt").split())
+    plain, kept = set(_text("words.txt").split()), set(_text("kept.txt").split())
     guard = {words[0] for words in ordinary if len(words) == 1}
     return Lexicon(
         grammar=Grammar(lists),
@@ -60,9 +78,14 @@ def lexicon() -> Lexicon:
         common=frozenset(_words(name, special) for name in ambiguous["common"]),
         ordinary=ordinary,
         as_written=frozenset(ambiguous["symbols"]),
+        beside={name: frozenset(items) for name, items in data["beside"].items()},
         symbol_assets={symbol: asset for asset in ASSETS for symbol in load_tokens().issuers[asset]},
-        known_words=frozenset(own | plain),
-        correctable=_by_first_letter(word for word in own | plain if word not in guard),
+        known_words=frozenset(own | plain | kept),
+        plain_words=frozenset(own | plain),
+        correctable=_by_first_letter(
+            word for word in spoken | set(data["often_misspelt"]["words"]) if word not in guard
+        ),
+        plain=_by_first_letter(plain),
     )
 
 
@@ -105,7 +128,9 @@ def _words(name: str, special: tuple[str, ...]) -> Words:
 
 def _literals(lists: Mapping[str, list[str]]) -> set[str]:
     """Return the words that stand in the phrases themselves, stems and references aside."""
-    return {word for items in lists.values() for item in items for word in re.findall(r"(?<![{=\w])[a-z]+(?![\w*}=])", item)}
+    return {
+        word for items in lists.values() for item in items for word in re.findall(r"(?<![{=\w])[a-z]+(?![\w*}=])", item)
+    }
 
 
 def _by_first_letter(words: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -12,8 +12,12 @@ from tools.question.grammar import Match
 from tools.question.lexeme import STOPS, Lexeme
 from tools.question.lexer import read_lexemes
 from tools.question.lexicon import lexicon
+from tools.records import Asset
 
 _CUTS = STOPS | {",", "and", "but", "while", "|", "/", "-", "(", ")", '"', "although", "though", "whereas", "however"}
+_BEFORE_PERIOD = frozenset(
+    {"for", "over", "next", "coming", "during", "one", "per", "every", "each", "this", "within", "last"}
+)
 _LONGEST_NOTE = 120
 
 
@@ -24,10 +28,16 @@ class Line:
         self.text = text
         self.lexemes: Sequence[Lexeme] = _without_levels(read_lexemes(text))
         self.used: set[int] = set()
+        self.segments: dict[int, range] = {}  # by the place of each number, filled when first asked for
         self.sentences = _cut(self.lexemes, STOPS)
         self.clauses = _cut(self.lexemes, _CUTS)
         self._clause_starts = [clause.start for clause in self.clauses]
         self._sentence_starts = [sentence.start for sentence in self.sentences]
+
+    @property
+    def whole(self) -> range:
+        """Return the places of all lexemes."""
+        return range(len(self.lexemes))
 
     def find(self, name: str, span: range | None = None) -> list[Match]:
         """Return where the phrases of a list stand (within ``span``)."""
@@ -65,20 +75,41 @@ class Line:
 
     def numbers(self, span: range) -> list[int]:
         """Return the places of the numbers within a span; the ``one`` of ``any one pool`` counts nothing."""
-        return [place for place in span if self.lexemes[place].is_number and not self._is_article(place)]
+        return [
+            place
+            for place in span
+            if self.lexemes[place].is_number and not (self._is_article(place) or self._is_period(place))
+        ]
+
+    def _is_period(self, place: int) -> bool:
+        """Tell the quarter of a year from the quarter of a sum: ``for a quarter``, ``next quarter``."""
+        before = place - 1 - (self.word(place - 1) in {"a", "the"})
+        return "days" in self.lexemes[place].readings and self.word(before) in _BEFORE_PERIOD
 
     def _is_article(self, place: int) -> bool:
         following = self.lexemes[place + 1].keys if place + 1 < len(self.lexemes) else frozenset()
         return self.lexemes[place].word == "one" and following.isdisjoint({"{coin}", "{token}", "{unit}"})
 
+    def asset_at(self, place: int) -> Asset | None:
+        """Return the asset that the coin or token at a place stands for, None when it is none of ours."""
+        readings = self.lexemes[place].readings
+        coin: Asset | None = readings.get("coin")
+        return coin or lexicon().symbol_assets.get(readings.get("token", ""))
+
+    def coin_behind(self, place: int) -> Asset | None:
+        """Return the asset of the coin or token right behind a number."""
+        return self.asset_at(place + 1) if place + 1 < len(self.lexemes) else None
+
     def quote(self, span: range) -> str:
         """Return the user's own words for a span, on one line and trimmed."""
-        raw = " ".join(self.text[self.lexemes[span.start].start : self.lexemes[span.stop - 1].end].split()).strip(" ,;:-")
+        raw = " ".join(self.text[self.lexemes[span.start].start : self.lexemes[span.stop - 1].end].split()).strip(
+            " ,;:-"
+        )
         return raw if len(raw) <= _LONGEST_NOTE else raw[: _LONGEST_NOTE - 1].rstrip() + "…"
 
 
 def _without_levels(lexemes: list[Lexeme]) -> list[Lexeme]:
-    """Read ``95% VaR`` and ``value at risk (95 %)`` as one word, so that the level is not taken for a limit; other levels are ``other var``."""
+    """Make one word of ``95% VaR`` and ``value at risk (95 %)``: the level is no limit; other levels are ``other var``."""
     for name, same in (("about.level", "var"), ("about.level_tail", "cvar")):
         plain: list[Lexeme] = []
         at = 0
@@ -120,7 +151,7 @@ class Draft:
             raise MandateError(f"two different values for {what} ({name}): {old} and {value}; give one")
 
     def note(self, line: Line, span: range, taking: range | None = None) -> None:
-        """Keep the words of a span as a note, in the order of the question, and mark them (or ``taking``) as understood."""
+        """Keep the words of a span as a note, and mark them (or only ``taking``) as understood."""
         text = line.quote(span)
         if text and text not in self.notes.values():
             self.notes[span.start] = text

@@ -1,6 +1,7 @@
 """Chains, protocols and tokens that the words let in or keep out.
 
-Names that stand together (``Curve, Pendle or USDT``) form a group; the words before and after the group say what is meant with all of it.
+Names that stand together (``Curve, Pendle or USDT``) form a group; the words before and behind it say what is meant
+with all of it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,25 @@ from tools.question.line import Draft, Line
 _KINDS = ("chain", "protocol", "token")
 _FIELDS = {"chain": "chains", "protocol": "protocols", "token": "tokens"}
 _STRONG = ("only_refuse", "open_refuse", "refuse", "not_only", "only", "held", "soft")
-_MEANS: Mapping[str, str] = {"only_refuse": "include", "only": "include", "refuse": "exclude", "soft": "note", "place": "place"}
+_MEANS: Mapping[str, str] = {
+    "only_refuse": "include",
+    "only": "include",
+    "refuse": "exclude",
+    "soft": "note",
+    "place": "place",
+}
 _ASSET_COINS = frozenset({"ETH", "BTC"})
+_PLACES = frozenset({"on", "in", "at", "via", "with"})
 _REACH = 8  # words between "no" and the name: "don't want to use anything on Polygon"
 _GLUE = 5
 
 
 @dataclass
 class Names:
-    """``lists`` maps a mandate field to its names; ``excluded`` are the places of names kept out, ``chains`` of those read as chains."""
+    """``lists`` maps a mandate field to its names.
+
+    ``excluded`` are the places of the names kept out, ``chains`` of those read as chains.
+    """
 
     lists: dict[str, set[str]] = field(default_factory=dict)
     excluded: set[int] = field(default_factory=set)
@@ -80,21 +91,33 @@ def _is_name(line: Line, place: int) -> bool:
     lexeme = line.lexemes[place]
     if place in line.used or not any(kind in lexeme.readings for kind in _KINDS):
         return False
-    counted = place > 0 and not line.lexemes[place - 1].keys.isdisjoint({"{num}", "{usd}", "{unclear}", "{range}"}) and place - 1 not in line.used
-    counts = place + 1 < len(line.lexemes) and not line.lexemes[place + 1].keys.isdisjoint({"{num}", "{unclear}"}) and "token" in lexeme.readings
+    counted = (
+        place > 0
+        and not line.lexemes[place - 1].keys.isdisjoint({"{num}", "{usd}", "{unclear}", "{range}"})
+        and place - 1 not in line.used
+    )
+    following = line.lexemes[place + 1] if place + 1 < len(line.lexemes) else lexeme
+    counts = (
+        not following.keys.isdisjoint({"{num}", "{unclear}"})
+        and "token" in lexeme.readings
+        and not line.coin_behind(place + 1)
+    )
     return not counted and not (counts and place + 1 not in line.used)
 
 
 def _next_name(line: Line, place: int) -> int | None:
     """Return the place of the next name of the group: only glue between, and of that at least one comma, and, or."""
     glue, words = _single_words("names.glue"), _single_words("names.glue_words")
-    joined = False
+    joined = apart = False
     for at in range(place + 1, min(place + 1 + _GLUE, len(line.lexemes))):
         if _is_name(line, at):
-            return at if joined else None
+            return at if joined and not apart else None
         word = line.word(at)
         if word not in glue | words:
             return None
+        apart = apart or (
+            word in _PLACES and line.word(at - 1) != "nor" and line.word(place - 1) not in _PLACES
+        )  # no Curve, on Base
         joined = joined or word in glue
     return None
 
@@ -107,7 +130,7 @@ def _single_words(name: str) -> frozenset[str]:
 
 
 def _cues(line: Line) -> list[tuple[Match, str]]:
-    """Return every phrase that can say what is meant with the names behind it; of two that end together only the longer."""
+    """Return the phrases that can say what is meant with the names behind; of two that end together the longer."""
     found = [(match, name) for name in (*_STRONG, "place") for match in line.find(f"names.{name}")]
     return [(match, name) for match, name in found if not any(_ends_longer(other, match) for other, _ in found)]
 
@@ -116,24 +139,35 @@ def _ends_longer(other: Match, match: Match) -> bool:
     return other.end == match.end and other.start < match.start
 
 
-def _meanings(line: Line, cues: list[tuple[Match, str]], group: Group, last: str | None, intent: str) -> Iterator[tuple[Group, str]]:
+def _meanings(
+    line: Line, cues: list[tuple[Match, str]], group: Group, last: str | None, intent: str
+) -> Iterator[tuple[Group, str]]:
     """Yield what is meant with a group, in two parts where it falls apart: ``no Polygon, USDC only``."""
     before, after = _before(line, cues, group.start), _after(line, group)
-    if before == "exclude" and after == "include" and (cut := _last_comma(line, group)) is not None:
+    if before == "exclude" and after == "include" and (cut := _cut(line, group)) is not None:
         yield Group(group.places[:cut], group.places[cut - 1] + 1), before
         yield Group(group.places[cut:], group.end), after
     elif after == "too" and last in {"exclude", "include"}:
         yield group, last
     else:
-        meaning = before if before in {"exclude", "include", "note", "nothing"} else after if after in {"exclude", "include"} else before or after or "bare"
+        after = None if after == "too" else after
+        meaning = (
+            before
+            if before in {"exclude", "include", "note", "nothing"}
+            else after
+            if after in {"exclude", "include", "note"}
+            else before or after or "bare"
+        )
         yield group, "compare" if intent == "compare" and meaning != "exclude" else meaning
 
 
 def _before(line: Line, cues: list[tuple[Match, str]], start: int) -> str | None:
-    """Return what the words before a name say: the nearest strong cue that only linking words part from it, else a mere ``on``."""
+    """Return what the words before a name say: the nearest strong cue over linking words, else a mere ``on``."""
     links = _single_words("names.link")
     reach = start
-    while reach > 0 and start - reach < _REACH and line.word(reach - 1) in links and not line.lexemes[reach - 1].is_number:
+    while (
+        reach > 0 and start - reach < _REACH and line.word(reach - 1) in links and not line.lexemes[reach - 1].is_number
+    ):
         reach -= 1
     reachable = [(match, name) for match, name in cues if reach <= match.end <= start]
     strong = [(match.end, len(match.span), name) for match, name in reachable if name != "place"]
@@ -145,7 +179,12 @@ def _before(line: Line, cues: list[tuple[Match, str]], start: int) -> str | None
 def _after(line: Line, group: Group) -> str | None:
     """Return what the words behind a group say."""
     rest = range(group.end, min(group.end + 6, len(line.lexemes)))
-    for name, meaning in (("refuse_after", "exclude"), ("only_after", "include"), ("too", "too")):
+    for name, meaning in (
+        ("refuse_after", "exclude"),
+        ("only_after", "include"),
+        ("soft_after", "note"),
+        ("too", "too"),
+    ):
         for match in line.find(f"names.{name}", rest):
             if match.start == group.end and not (meaning == "include" and _leads_on(line, match.end)):
                 return meaning
@@ -161,10 +200,16 @@ def _leads_on(line: Line, place: int) -> bool:
     return line.word(place) in {"on", "in", "with", "via", "using", "at", "through", "up", "for", "if"}
 
 
-def _last_comma(line: Line, group: Group) -> int | None:
-    """Return the index of the first name behind the last comma of a group."""
+def _cut(line: Line, group: Group) -> int | None:
+    """Return where a group falls apart: at the first name of another kind, else behind the first comma."""
+    kinds = [next(kind for kind in _KINDS if kind in line.lexemes[place].readings) for place in group.places]
+    other = next((index for index, kind in enumerate(kinds) if kind != kinds[0]), None)
     commas = [place for place in range(group.start, group.end) if line.word(place) == ","]
-    return next((index for index, place in enumerate(group.places) if commas and place > commas[-1]), None)
+    return (
+        other
+        if other is not None or not commas
+        else next(index for index, place in enumerate(group.places) if place > commas[0])
+    )
 
 
 def _apply(line: Line, draft: Draft, names: Names, group: Group, meaning: str) -> None:
@@ -193,7 +238,7 @@ def _apply(line: Line, draft: Draft, names: Names, group: Group, meaning: str) -
 def _kind(line: Line, group: Group, place: int, meaning: str) -> str | None:
     """Return what a name is read as, None when this meaning does not reach it.
 
-    ``only``, ``no`` reach all names; ``on`` chains and protocols; without any such word only chains are a wish by themselves.
+    ``only`` and ``no`` reach all names, ``on`` chains and protocols; by themselves only chains are a wish.
     """
     readings = line.lexemes[place].readings
     if "chain" in readings and "coin" in readings and not _is_chain(line, group, place, meaning):
@@ -207,24 +252,37 @@ def _kind(line: Line, group: Group, place: int, meaning: str) -> str | None:
 
 
 def _is_chain(line: Line, group: Group, place: int, meaning: str) -> bool:
-    """Tell the chain Ethereum from the coin: a chain after ``on``, ``only``, ``no`` or beside other chains, unless nothing else is held."""
+    """Tell the chain Ethereum from the coin: after ``on``, ``only``, ``no``, beside chains, where something else is held."""
     others = any("chain" in line.lexemes[p].readings and p != place for p in group.places)
     if others:
         return True
-    held = any({"coin", "token"} & line.lexemes[p].readings.keys() and "chain" not in line.lexemes[p].readings for p in range(len(line.lexemes)))
+    held = any(
+        {"coin", "token"} & line.lexemes[p].readings.keys() and "chain" not in line.lexemes[p].readings
+        for p in line.whole
+    )
     held = held or any("usd" in lexeme.readings for lexeme in line.lexemes)
     alone = line.clause_of(group.start) == range(group.start, group.end)
-    on = alone or line.word(group.start - 1) in {"on", "via", "across"} or line.word(group.end) in {"chain", "network", "mainnet", "only"}
+    on = (
+        alone
+        or line.word(group.start - 1) in {"on", "via", "across"}
+        or line.word(group.end) in {"chain", "network", "mainnet", "only"}
+    )
     if meaning in {"exclude", "include"}:
         return held or on
-    return held and on or (on and not line.has("names.yield_on", range(max(group.start - 3, 0), group.start)))
+    return (held and on) or (on and not line.has("names.yield_on", range(max(group.start - 3, 0), group.start)))
 
 
 def _note_classes(line: Line, draft: Draft) -> None:
     """Keep wishes about whole classes of names (``no algorithmic stablecoins``, ``not on L2s``) as notes."""
     for match in line.find("names.classes"):
         clause = line.clause_of(match.start)
-        cues = [cue.start for name in ("refuse", "only", "soft", "only_refuse") for cue in line.find(f"names.{name}", range(clause.start, match.start))]
+        cues = [
+            cue.start
+            for name in ("refuse", "only", "soft", "only_refuse")
+            for cue in line.find(f"names.{name}", range(clause.start, match.start))
+        ]
         after = range(match.end, clause.stop)
-        if (cues or line.has("names.only_after", after) or line.has("names.refuse_after", after)) and line.used.isdisjoint(match.span):
+        if (
+            cues or line.has("names.only_after", after) or line.has("names.refuse_after", after)
+        ) and line.used.isdisjoint(match.span):
             draft.note(line, range(min([*cues, match.start]), clause.stop))

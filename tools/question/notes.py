@@ -9,7 +9,7 @@ _YEARS = range(1990, 2101)
 
 
 def read_notes(line: Line, draft: Draft, intent: str) -> None:
-    """Note every clause with a number that nothing has taken, a topic that no field holds, or a wish in words that no field knows."""
+    """Note each clause with a number that nothing has taken, a topic that no field holds, or a wish in unknown words."""
     if intent == "what_if":
         for match in line.find("notes.event"):
             draft.note(line, line.clause_of(match.start))
@@ -32,12 +32,14 @@ def _is_list_mark(line: Line, place: int) -> bool:
 
 def _is_year(line: Line, place: int) -> bool:
     lexeme = line.lexemes[place]
-    return lexeme.get("num") in _YEARS and "scaled" not in lexeme.flags or "{share}" in lexeme.keys
+    return (lexeme.get("num") in _YEARS and "scaled" not in lexeme.flags) or "{share}" in lexeme.keys
 
 
 def _has_topic(line: Line, clause: range) -> bool:
     quiet = {place for match in line.find("notes.quiet", clause) for place in match.span}
-    return any(line.used.isdisjoint(match.span) and quiet.isdisjoint(match.span) for match in line.find("notes.topic", clause))
+    return any(
+        line.used.isdisjoint(match.span) and quiet.isdisjoint(match.span) for match in line.find("notes.topic", clause)
+    )
 
 
 def _is_wish(line: Line, clause: range) -> bool:
@@ -48,5 +50,7 @@ def _is_wish(line: Line, clause: range) -> bool:
 
 def _is_content(line: Line, place: int) -> bool:
     lexeme = line.lexemes[place]
-    known = lexeme.word in lexicon().known_words
-    return place not in line.used and lexeme.word.isalpha() and len(lexeme.word) > 3 and not lexeme.readings and not known
+    known = lexeme.word in lexicon().plain_words
+    return (
+        place not in line.used and lexeme.word.isalpha() and len(lexeme.word) > 3 and not lexeme.readings and not known
+    )

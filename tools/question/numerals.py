@@ -1,40 +1,32 @@
-"""Numbers as people write them: 1,250,000 · 1.500.000 · 2,5 million · 750k · two and a half million · half a million · twenty-five."""
+"""Numbers as people write them: 1,250,000 · 1.500.000 · 2,5 million · 750k · two and a half million · twenty-five."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 
 from tools.question.text import Token
+from tools.question.text import word_at as _word
 
-_SMALL = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-    )
-} | {"couple": 2}
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-} | {"fourty": 40}
-_SCALES = (
-    dict.fromkeys(("thousand", "thousands", "k", "grand", "thou"), 1_000)
-    | dict.fromkeys(("lakh", "lakhs", "lac"), 100_000)
-    | dict.fromkeys(("million", "millions", "m", "mm", "mn", "mil", "mill", "mils", "mio", "mln", "mlns"), 1_000_000)
-    | dict.fromkeys(("crore", "crores"), 10_000_000)
-    | dict.fromkeys(("billion", "billions", "b", "bn"), 1_000_000_000)
-    | dict.fromkeys(("trillion", "tn"), 1_000_000_000_000)
-)
-_GROUPS = {"hundred": 100, "hundreds": 100, "dozen": 12, "dozens": 12}
-_SHARES = {
-    "half": 1 / 2, "third": 1 / 3, "thirds": 1 / 3, "quarter": 1 / 4, "quarters": 1 / 4, "fourth": 1 / 4, "fourths": 1 / 4,
-    "fifth": 1 / 5, "fifths": 1 / 5, "sixth": 1 / 6, "sixths": 1 / 6, "eighth": 1 / 8, "tenth": 1 / 10, "tenths": 1 / 10,
-}  # fmt: skip
+_WORDS = tomllib.loads((resources.files(__package__) / "data" / "numbers.toml").read_text(encoding="utf-8"))
 
+
+def _by_word(table: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    return {word: int(number.replace("_", "")) for number, words in table.items() for word in words}
+
+
+_SMALL: Mapping[str, int] = _WORDS["small"]
+_TENS: Mapping[str, int] = _WORDS["tens"]
+_GROUPS: Mapping[str, int] = _WORDS["groups"]
+_SCALES = _by_word(_WORDS["scales"])
+_SHARES = {word: 1 / parts for word, parts in _by_word(_WORDS["shares"]).items()}
+TIME_UNITS = _by_word(_WORDS["time"])
 NUMBER_WORDS = frozenset(
-    {*_SMALL, *_TENS, *_GROUPS, *_SHARES, *(scale for scale in _SCALES if len(scale) > 2), "point", "minus"}
+    {*_SMALL, *_TENS, *_GROUPS, *_SHARES, "point", "minus"} | {word for word in (*_SCALES, *TIME_UNITS) if len(word) > 2}
 )
 
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -46,7 +38,10 @@ _GREATEST = 1e18  # nothing that is owned is counted in more
 
 @dataclass(frozen=True, slots=True)
 class Numeral:
-    """A number read from tokens up to ``end``. ``unclear``: it could be two numbers; ``scaled``: it has a k, million or the like."""
+    """A number read from tokens up to ``end``.
+
+    ``unclear``: it could be two numbers; ``scaled``: it has a k, million or the like; ``share``: a third, two fifths.
+    """
 
     value: float
     end: int
@@ -105,8 +100,9 @@ def _part_of_scale(tokens: Sequence[Token], at: int) -> Numeral | None:
 def parse_digits(text: str) -> tuple[float, bool]:
     """Return the value of digits with separators, and whether it is unclear.
 
-    Groups of three after commas are thousands (1,250), after several dots too (1.500.000); a comma before other than three digits is a
-    decimal comma (2,5). One dot before three digits (1.500) could be both, and so could anything that fits none of these forms.
+    Groups of three after commas are thousands (1,250), after several dots too (1.500.000); a comma before other than
+    three digits is a decimal comma (2,5). One dot before three digits (1.500) could be both, and so could anything that
+    fits none of these forms.
     """
     digits = text.replace("'", "").replace("_", "")
     if "e" in digits:
@@ -158,7 +154,7 @@ def _is_group(tokens: Sequence[Token], at: int, before: str) -> bool:
 
 
 def _is_scale(tokens: Sequence[Token], at: int, number: Token) -> bool:
-    """A single letter is a scale where it touches the number, or stands alone after a currency sign or as a capital M."""
+    """A single letter is a scale where it touches the number, stands alone as a capital, or after ``$ 2``."""
     token = tokens[at]
     if len(token.word) > 1:
         return True
@@ -207,7 +203,7 @@ def _unit_after(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _joins(tokens: Sequence[Token], at: int, room: float, current: float) -> bool:
-    """Tell whether a sign or word between number words only joins them: twenty-five, two hundred and fifty, a couple of hundred."""
+    """Tell whether a sign or word only joins number words: twenty-five, two hundred and fifty, a couple of hundred."""
     word, following = tokens[at].word, _word(tokens, at + 1)
     if word == "-":
         return following in _SMALL and room == 9.0
@@ -250,6 +246,3 @@ def _with_tail(tokens: Sequence[Token], found: Numeral) -> Numeral:
         found.month_suffix,
     )
 
-
-def _word(tokens: Sequence[Token], at: int) -> str:
-    return tokens[at].word if at < len(tokens) else ""

@@ -28,8 +28,8 @@ class Reading:
 def read(question: str) -> Reading:
     """Read a question; what it does not say keeps the mandate's default, what fits no field stands in ``notes``.
 
-    Raises MandateError for a question that cannot be read, a negative or zero amount, and limits that contradict each other.
-    An asset that is missing is no error here.
+    Raises MandateError for a question that cannot be read, a negative or zero amount, and limits that contradict each
+    other. An asset that is missing is no error here.
     """
     line, draft = Line(clean(question)), Draft()
     reason = refusal(line)
@@ -62,7 +62,7 @@ def _reading(line: Line, draft: Draft, intent: str | None, reason: str | None) -
         draft.values["intent"] = intent
     notes = [draft.notes[start] for start in sorted(draft.notes)]
     if reason:
-        notes = [f"{reason}: {line.quote(range(len(line.lexemes)))}"[:160]]
+        notes = [f"{reason}: {line.quote(line.whole)}"[:160]]
     mandate = Mandate(**draft.values, notes=notes)
     check_mandate(mandate)
     return Reading(mandate, frozenset(draft.values))

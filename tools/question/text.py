@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from tools.errors import MandateError
 
 MAX_CHARACTERS = 4_000
+SIGNS = ("w/o", "w/out", "w/", "us$", "usd$")  # written with signs, and still one word
+SHORTHAND = {
+    "@": "on", "w/o": "without", "w/out": "without", "w/": "with", "&": "and", "n": "and", "≈": "about", "~": "about",
+    "ur": "your", "u": "you",
+}  # fmt: skip
 
 _FRACTIONS = {"½": " 1/2", "⅓": " 1/3", "⅔": " 2/3", "¼": " 1/4", "¾": " 3/4", "⅕": " 1/5"}
 _PLAIN = str.maketrans(
-    {"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": " - ", "−": "-", "‑": "-", "‐": "-", "≥": ">=", "≤": "<=",
+    {"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "„": '"',
+     "–": "-", "—": " - ", "−": "-", "‑": "-", "‐": "-", "≥": ">=", "≤": "<=",
      "\t": " ", "\r": "\n", "\u2028": "\n", "\u2029": "\n", **_FRACTIONS}
 )  # fmt: skip
 _ABBREVIATION = re.compile(
@@ -28,7 +34,7 @@ _SIGNS = r">=|<=|=>|=<|\n|[^\w\s]|_"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, a number or a sign as it stands in the cleaned text at [start, end); ``word`` is lower case without apostrophes."""
+    """A word, a number or a sign at [start, end) of the cleaned text; ``word`` is lower case without apostrophes."""
 
     text: str
     word: str
@@ -75,7 +81,7 @@ def _without_dot(match: re.Match[str]) -> str:
 
 
 def tokenize(text: str, special: Iterable[str]) -> list[Token]:
-    """Cut a cleaned text into tokens. ``special`` are names with signs in them (``ether.fi``, ``usdc.e``) that stay whole."""
+    """Cut a cleaned text into tokens; ``special`` are names with signs in them (``ether.fi``) that stay whole."""
     return [token for match in _scanner(tuple(special)).finditer(text) for token in _pieces(match)]
 
 
@@ -100,3 +106,8 @@ def _pieces(match: re.Match[str]) -> Iterator[Token]:
 
 def _after_digit(match: re.Match[str]) -> bool:
     return match.start() > 0 and match.string[match.start() - 1].isdecimal()
+
+
+def word_at(tokens: Sequence[Token], at: int) -> str:
+    """Return the word of a token, empty outside the text."""
+    return tokens[at].word if 0 <= at < len(tokens) else ""

@@ -59,7 +59,7 @@ def _check_record(
 ) -> None:
     """Recompute the logic of a record whose shape is right."""
     if request is not None:
-        findings.same("/question", record["question"], request.get("question"), f"the question in {run_folder.REQUEST}")
+        _check_request(record, request, findings)
     evidence = None if inputs is None else read_evidence(inputs, findings)
     last = ordinal(record["as_of"])
     if last is None:
@@ -73,6 +73,18 @@ def _check_record(
     check_scores(record, findings)
     check_choice(record, findings)
     check_flowchart(record, files, findings)
+
+
+def _check_request(record: dict[str, Any], request: dict[str, Any], findings: Findings) -> None:
+    """See that what the run was asked is what the record says, as far as the request tells."""
+    found = {"question": record["question"], "created_at": record["created_at"], "model": record["usage"]["model"]}
+    if record["candidates"]:
+        found["preset"] = record["candidates"][0]["score"]["preset"]
+    pointers = {"model": "/usage/model", "preset": "/candidates/0/score/preset"}
+    for name, value in found.items():
+        if name in request or name == "question":
+            meaning = f"what {run_folder.REQUEST} says"
+            findings.same(pointers.get(name, f"/{name}"), value, request.get(name), meaning)
 
 
 def _check_book(book: Book, findings: Findings) -> None:

@@ -18,7 +18,17 @@ DEFAULT_HORIZON_DAYS = 365
 # The embedded policy takes the best score; another model may take one of the best five within this of it.
 POLICY = "policy"
 SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
-SAME_CHAIN = {"op mainnet": "optimism"}  # DefiLlama has written it both ways
+# Names that DefiLlama has given to one chain, by letters and digits.
+SAME_CHAIN = {
+    "optimism": "opmainnet",
+    "mainnet": "ethereum",
+    "zksync": "zksyncera",
+    "hyperevm": "hyperliquidl1",
+    "hyperliquid": "hyperliquidl1",
+    "movement": "move",
+    "klaytn": "kaia",
+    "sapphire": "oasis",
+}
 
 
 def check_choice(record: JsonObject, findings: Findings) -> None:
@@ -114,7 +124,8 @@ def _check_exclusions(candidate: JsonObject, mandate: JsonObject, findings: Find
 
 
 def _chain(name: str) -> str:
-    return SAME_CHAIN.get(name.casefold(), name.casefold())
+    plain = "".join(c for c in name.casefold() if c.isalnum())
+    return SAME_CHAIN.get(plain, plain)
 
 
 def _check_pools(

@@ -24,7 +24,7 @@ from tools.verify.words import (
     UP,
 )
 
-MAX_CLAIM = 500
+MAX_CLAIM = 500  # characters
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -64,7 +64,7 @@ def check_claims(entries: object, prose: Prose, document: dict[str, Any], findin
 
 def _claims(entries: object, prose: Prose, document: dict[str, Any], findings: Findings) -> Claims:
     spans = []
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+    for index, entry in enumerate(entries[: shape.MAX_CLAIMS] if isinstance(entries, list) else []):
         findings.claims += 1
         if not shape.CLAIM(entry, f"/rationale/claims/{index}", Findings()):
             continue
@@ -111,8 +111,9 @@ def _check_direction(claim: Mapping[str, Any], prose: Prose, findings: Findings)
     Words of both directions in one claim decide nothing.
     """
     words = _words_between(claim["start"], claim["end"], prose)
-    directions = {direction for _, direction in _directions(words, prose)}
-    superlative = any(word.text in SUPERLATIVES for word, _ in _directions(words, prose))
+    directed = list(_directions(words, prose))
+    directions = {direction for _, direction in directed}
+    superlative = any(word.text in SUPERLATIVES for word, _ in directed)
     if len(directions) != 1:
         return
     agreeing = _AGREEING[directions.pop()] | ({"=="} if superlative else set())

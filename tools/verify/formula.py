@@ -13,6 +13,8 @@ from tools.verify.report import Findings, close, printable
 from tools.verify.strict_json import PointerError, escape, value_at
 
 MAX_FORMULA = 300
+MAX_ENTRIES = 200  # of ``derived``
+MAX_LIST = 5_000  # values that one function looks at
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
 
@@ -30,7 +32,9 @@ def check_derived(record: dict[str, Any], findings: Findings) -> None:
         findings.at("/derived", "holds no derived values to check", "an object")
         return
     circular = _circular(derived)
-    for name in derived:
+    if len(derived) > MAX_ENTRIES:
+        findings.at("/derived", f"holds more than {MAX_ENTRIES} values", MAX_ENTRIES, len(derived))
+    for name in list(derived)[:MAX_ENTRIES]:
         pointer = f"/derived/{escape(name)}"
         entry = derived[name]
         if name in circular:
@@ -170,11 +174,11 @@ def _call(name: str, arguments: list[Any]) -> Any:
 
 
 def _entries(value: object) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict):
-        return list(value.values())
-    raise FormulaError(f"{printable(value, 40)} is no list")
+    if not isinstance(value, (list, dict)):
+        raise FormulaError(f"{printable(value, 40)} is no list")
+    if len(value) > MAX_LIST:
+        raise FormulaError(f"{printable(value, 40)} is too long")
+    return value if isinstance(value, list) else list(value.values())
 
 
 def _sum(value: object) -> int | float:

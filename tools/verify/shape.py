@@ -171,6 +171,7 @@ METRICS = (
     "annual_return", "annual_volatility", "sharpe", "sortino", "max_drawdown", "var_95", "cvar_95", "calmar",
     "alpha", "beta", "skewness", "kurtosis", "omega", "weighted_apy", "total_tvl_usd", "pool_count", "portfolio_apy",
 )  # fmt: skip
+MAX_CLAIMS = 10_000
 UNITS = ("percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name")
 PARTS = ("apy", "sharpe", "alpha", "beta", "volatility")
 
@@ -318,7 +319,7 @@ RECOMMENDATION = Fields(
                 "refused": Optional(text),
                 "markdown": text,
                 "figures": Listed(FIGURE),
-                "claims": Listed(CLAIM),
+                "claims": Listed(CLAIM, MAX_CLAIMS),
             }
         ),
         "flowchart": Fields({"graph": Mapped(anything), "mermaid": text, "files": TEXTS}),

@@ -15,7 +15,7 @@ from tools.verify.prose import MARKUP, Figure, check_prose, mask_figures
 from tools.verify.report import Difference, Findings, printable
 from tools.verify.strict_json import NotStrictJsonError, PointerError, parse, resolve, tokens, value_at
 
-MAX_MARKDOWN = 4 * 2**20
+MAX_MARKDOWN = 2**20
 MAX_FIGURE = 300
 _GAP = "[ \u00a0\u202f]?"
 _UNIT_AFTER = re.compile(

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_market import MILLION, pool, universe
+from made_market import LEVELS, MILLION, pool, universe
 
 from tools.candidates import build_candidates
 from tools.optimize import Infeasible, optimize
 from tools.records import Mandate
-from tools.strategies.profiles import load_limits, load_profiles
+from tools.strategies.profiles import load_profiles
 from tools.strategies.selection import effective_limits
 
 METHODS = ("equal", "inverse_volatility", "min_cvar")
@@ -26,12 +26,19 @@ PROFILES = load_profiles()
 # One profile of each kind: they differ in what they accept, so three see what nine would, in a third of the time.
 SOME = {name: PROFILES[name] for name in ("ultra_safe", "balanced_apy", "maximum_yield")}
 LEAST = 1e-9
-ISSUERS = ({"Circle": 1.0}, {"Tether": 1.0}, {"Sky": 1.0}, {"Circle": 0.5, "Tether": 0.5}, {"Ethena": 1.0, "Sky": 0.5}, {})
+ISSUERS = (
+    {"Circle": 1.0},
+    {"Tether": 1.0},
+    {"Sky": 1.0},
+    {"Circle": 0.5, "Tether": 0.5},
+    {"Ethena": 1.0, "Sky": 0.5},
+    {},
+)
 
 
 def build(pools, amount=None, profiles=SOME, vetoed=None, risk="medium", **mandate):
     request = Mandate(asset="USD", risk=risk, **mandate)
-    limits = effective_limits(request, load_limits()[risk]["USD"])
+    limits = effective_limits(request, LEVELS[risk])
     return build_candidates(universe(pools), request, profiles, limits, amount, vetoed), limits
 
 
@@ -125,9 +132,7 @@ def fits(pools, limits, amount):
     issuers = {issuer for p in pools for issuer in p.issuer_shares}
     groups += [([p.issuer_shares.get(i, 0.0) for p in pools], limits.issuer_share) for i in issuers]
     try:
-        optimize(
-            np.zeros((2, len(pools))), "equal", max_weight=limits.max_weight, max_weights=upper, group_caps=groups
-        )
+        optimize(np.zeros((2, len(pools))), "equal", max_weight=limits.max_weight, max_weights=upper, group_caps=groups)
     except Infeasible:
         return False
     return True
@@ -144,9 +149,7 @@ def fits(pools, limits, amount):
 def test_a_profile_is_emptied_by_a_cap_only_where_no_choice_of_pools_would_do(rng, count, amount, risk, most):
     """Against every subset: what could hold the money is found, also where the best-ranked pools could not."""
     pools = random_pools(rng, count, largest=1_000.0)
-    found, limits = build(
-        pools, amount, {"maximum_yield": PROFILES["maximum_yield"]}, risk=risk, max_pools=most
-    )
+    found, limits = build(pools, amount, {"maximum_yield": PROFILES["maximum_yield"]}, risk=risk, max_pools=most)
     caps = {"max_weight", "position_share", "protocol_share", "issuer_share"}
     if any(entry.rule in caps for entry in found.emptied):
         sizes = range(2, min(count, most or 20) + 1)
@@ -203,9 +206,7 @@ def test_a_large_amount_takes_more_pools_and_a_huge_one_has_no_place():
         check(found, limits, amount, {})
         counts[amount] = {len(draft.pools) for draft in found.drafts}
         raised = {(draft.profile_id, draft.raised) for draft in found.drafts}
-        assert raised == {
-            (d.profile_id, len(d.pools) > PROFILES[d.profile_id].pools) for d in found.drafts
-        }
+        assert raised == {(d.profile_id, len(d.pools) > PROFILES[d.profile_id].pools) for d in found.drafts}
     assert max(counts[1e6]) == 5
     assert counts[5e7] == {10}
     assert counts[9e7] == {18}
@@ -223,7 +224,7 @@ def test_large_pools_of_a_lower_rank_take_the_place_of_small_ones():
 
 def test_a_position_too_small_to_be_a_basis_point_is_never_nothing():
     pools = [*spread(3, tvl_usd=10_000 * MILLION), pool(9, apy=0.5, family="x", issuer_shares={}, tvl_usd=MILLION)]
-    found, limits = build(pools, 9e8, {"maximum_yield": PROFILES["maximum_yield"]})
+    found, _ = build(pools, 9e8, {"maximum_yield": PROFILES["maximum_yield"]})
     assert found.drafts
     for draft in found.drafts:
         assert draft.weights.min() > 0.0

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_market import AS_OF, MILLION, day_before, pool, universe
+from made_market import AS_OF, MEDIUM, MILLION, day_before, pool, universe
 
 from tools.candidates import CandidateSet, Draft, build_candidates, measure
 from tools.candidates.measure import significant
 from tools.metrics import compute_metrics
 from tools.records import METRIC_KEYS, Mandate
-from tools.strategies.profiles import load_limits, load_profiles
+from tools.strategies.profiles import load_profiles
 
 RATE = 0.04
 
@@ -90,9 +90,7 @@ def test_the_window_ends_on_the_day_and_both_ends_count(days):
 def test_the_range_is_that_of_thirty_day_averages_widened_to_the_day():
     pools, weights = pools_of(4, (120, 120)), [0.7, 0.3]
     found = measured(pools, weights)
-    carry = [
-        math.fsum(w * p.history.apy[day] for p, w in zip(pools, weights, strict=True)) for day in range(120)
-    ]
+    carry = [math.fsum(w * p.history.apy[day] for p, w in zip(pools, weights, strict=True)) for day in range(120)]
     averages = [math.fsum(carry[start : start + 30]) / 30 for start in range(91)]
     today = found.metrics["portfolio_apy"]
     assert found.apy_mean_30d == pytest.approx(averages[-1], rel=1e-10)
@@ -161,9 +159,7 @@ def test_no_candidates_no_figures():
 def test_figures_of_built_candidates_follow_their_weights():
     pools = [pool(n, apy=0.01 * (n + 1), family=f"f{n}", issuer_shares={}) for n in range(8)]
     everything = universe(pools)
-    found = build_candidates(
-        everything, Mandate(asset="USD"), load_profiles(), load_limits()["medium"]["USD"], None
-    )
+    found = build_candidates(everything, Mandate(asset="USD"), load_profiles(), MEDIUM, None)
     for m in measure(found, everything, AS_OF, RATE):
         assert m.metrics["pool_count"] == len(m.draft.pools)
         expected = math.fsum(w * p.row.apy for w, p in zip(m.draft.weights, m.draft.pools, strict=True))

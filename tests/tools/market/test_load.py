@@ -1,4 +1,4 @@
-"""One day's market: the snapshot first, then the histories of the pools that pass the screen, each row accounted for."""
+"""One day's market: the snapshot first, then the histories of the pools that pass the screen."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from tools.strategies.universe import protocol_tvl, screen
 
 
 def read(source, asset="USD", as_of=AS_OF, progress=None):
-    return read_market(
-        Evidence(source), asset, as_of, functools.partial(screen, asset=asset), protocol_tvl, progress
-    )
+    return read_market(Evidence(source), asset, as_of, functools.partial(screen, asset=asset), protocol_tvl, progress)
 
 
 def sound(numbers):
@@ -116,7 +114,9 @@ def test_what_comes_after_the_day_is_not_seen():
         assert first.histories[pool].apy.tolist() == second.histories[pool].apy.tolist()
 
 
-@pytest.mark.parametrize(("asset", "table"), [("ETH", "eth_usd_daily.csv"), ("BTC", "btc_usd_daily.csv"), ("USD", None)])
+@pytest.mark.parametrize(
+    ("asset", "table"), [("ETH", "eth_usd_daily.csv"), ("BTC", "btc_usd_daily.csv"), ("USD", None)]
+)
 def test_prices_are_read_for_what_is_no_dollar(asset, table):
     prices = [{"date": "2025-02-28", "close": "2240.5"}]
     market = read(MadeSource([raw_row()], tables={f"prices/{table}": prices}), asset)

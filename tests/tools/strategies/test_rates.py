@@ -19,7 +19,9 @@ def on(day):
 
 def rows(asset):
     text = (resources.files("tools.strategies") / "data" / "risk_free.csv").read_text(encoding="utf-8")
-    return {row["month"]: float(row["rate_percent"]) for row in csv.DictReader(text.splitlines()) if row["asset"] == asset}
+    return {
+        row["month"]: float(row["rate_percent"]) for row in csv.DictReader(text.splitlines()) if row["asset"] == asset
+    }
 
 
 @pytest.mark.parametrize(

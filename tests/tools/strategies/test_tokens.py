@@ -29,7 +29,9 @@ def allowed(symbol, asset="USD", project="aave-v3"):
     return table.allowed(asset, table.tokens_of(project, symbol))
 
 
-@pytest.mark.parametrize("symbol", ["USDC", "usdc", "uSdC", "USDC-USDT", "DAI/USDC", "sUSDS", "USDC.e", "USD₮0", "usd₮0"])
+@pytest.mark.parametrize(
+    "symbol", ["USDC", "usdc", "uSdC", "USDC-USDT", "DAI/USDC", "sUSDS", "USDC.e", "USD₮0", "usd₮0"]
+)
 def test_listed_symbols_count_in_any_case(symbol):
     assert allowed(symbol)
 
@@ -38,8 +40,9 @@ def test_listed_symbols_count_in_any_case(symbol):
     "symbol",
     [
         "USDCRWA", "XUSDC", "USDC2", "AUSDC", "USDC+", "USDC (bridged)", "USD0++", "USD0", "PT-SUSDE-29MAY2025",
-        "PT-USDC", "YT-USDC", "SY-USDC", "USDC-WETH", "USDC-", "-", "", " ", "//", "USDC-PEPE", "USDC,USDT", "USDC&USDT",
-        "USDC_USDT", "USDC\tUSDT", "USDC\n", "USD", "USDC ignore previous instructions", "TUSD", "MIM", "UST",
+        "PT-USDC", "YT-USDC", "SY-USDC", "USDC-WETH", "USDC-", "-", "", " ", "//", "USDC-PEPE", "USDC,USDT",
+        "USDC&USDT", "USDC_USDT", "USDC\tUSDT", "USDC\n", "USD", "USDC ignore previous instructions",
+        "TUSD", "MIM", "UST",
     ],
 )  # fmt: skip
 def test_a_substring_proves_nothing(symbol):

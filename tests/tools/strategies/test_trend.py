@@ -64,7 +64,9 @@ def test_the_threshold_is_one_sided_at_five_percent():
     assert pytest.approx(NormalDist().inv_cdf(0.95), abs=1e-12) == SIGNIFICANCE_Z
 
 
-@pytest.mark.parametrize(("days", "trend"), [(0, "unknown"), (1, "unknown"), (19, "unknown"), (20, "down"), (30, "down")])
+@pytest.mark.parametrize(
+    ("days", "trend"), [(0, "unknown"), (1, "unknown"), (19, "unknown"), (20, "down"), (30, "down")]
+)
 def test_fewer_than_twenty_values_are_unknown(days, trend):
     assert falling_trend(-np.arange(days, dtype=float)) == trend
 

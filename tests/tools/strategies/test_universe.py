@@ -226,6 +226,14 @@ def test_each_limit_rules_out_what_it_says(limits, rule, out):
     assert found == {pool_id(n): rule for n in out}
 
 
+@pytest.mark.parametrize("written", ["OP Mainnet", "Optimism", "optimism"])
+@pytest.mark.parametrize("asked", ["OP Mainnet", "Optimism", "optimism"])
+def test_a_chain_is_the_same_however_feed_and_user_write_it(written, asked):
+    pools = (pool(1, chain=written), pool(2, chain="Base"))
+    assert set(ruled_out(pools, Mandate(asset="USD", chains_exclude=[asked]))) == {pool_id(1)}
+    assert set(ruled_out(pools, Mandate(asset="USD", chains_include=[asked]))) == {pool_id(2)}
+
+
 @pytest.mark.parametrize("excluded", ["STETH", "WSTETH"])
 def test_a_token_is_excluded_with_its_wrappers(excluded):
     pools = (pool(1, tokens=("WSTETH",)), pool(2, tokens=("STETH",)), pool(3, tokens=("WETH",)))

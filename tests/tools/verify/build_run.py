@@ -24,6 +24,7 @@ DAY = dt.date(2025, 2, 28)
 DAYS = 80
 AMOUNT = 500_000.0
 RATE = 0.0421
+QUESTION = "Where should I put 500,000 USDC for half a year at low risk?"
 SCORE_WEIGHTS = {"apy": 0.70, "sharpe": 0.15, "alpha": 0.10, "beta": 0.05, "volatility": -0.10}
 RAW = {"apy": "portfolio_apy", "sharpe": "sharpe", "alpha": "alpha", "beta": "beta", "volatility": "annual_volatility"}
 
@@ -187,7 +188,7 @@ def build_record(inputs: dict[str, Any] | None = None) -> dict[str, Any]:
         "run_id": "2025-02-28-0123456789ab",
         "created_at": "2026-01-02T03:04:05Z",
         "as_of": "2025-02-28T23:59:59Z",
-        "question": "Where should I put 500,000 USDC for half a year at low risk?",
+        "question": QUESTION,
         "outcome": "choice",
         "reason": "best score",
         "mandate": _mandate(),
@@ -593,7 +594,14 @@ def save(folder: Path, record: dict[str, Any], inputs: dict[str, Any] | None = N
         "flowchart.png": b"\x89PNG",
         "flowchart.mmd": record["flowchart"]["mermaid"].encode(),
         "inputs.json.gz": packed,
-        "request.json": as_json({"question": record["question"]}),
+        "request.json": as_json(
+            {
+                "question": QUESTION,
+                "created_at": "2026-01-02T03:04:05Z",
+                "preset": "neutral",
+                "model": "policy",
+            }
+        ),
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)

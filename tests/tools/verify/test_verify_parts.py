@@ -22,7 +22,7 @@ from tools.market.quality import check_history
 from tools.market.snapshot import History, Row
 from tools.metrics import compute_metrics
 from tools.records import METRIC_KEYS, Recommendation, Unit
-from tools.verify import metrics, series, shape, strict_json
+from tools.verify import metrics, score, series, shape, strict_json
 from tools.verify.report import Findings, printable
 from tools.verify.score import normalised_ranks
 
@@ -269,6 +269,20 @@ def test_a_constant_series_may_have_no_ratios() -> None:
 )
 def test_ranks(values: list[float], ranks: list[float]) -> None:
     assert normalised_ranks(values) == pytest.approx(ranks)
+
+
+@pytest.mark.parametrize(
+    ("part", "weight", "raw", "parts"),
+    [
+        ("apy", 0.7, [0.04, 0.06, None], [0.0, 0.7, 0.0]),
+        ("beta", 0.05, [0.9, 1.05, 3.0], [0.025, 0.05, 0.0]),  # nearest to one is best, from either side
+        ("volatility", -0.1, [0.01, 0.02, None], [0.0, -0.1, -0.1]),
+        ("sharpe", 0.15, [None, 7.0, None], [0.0, 0.075, 0.0]),
+    ],
+)
+def test_parts_of_a_score(part: str, weight: float, raw: list[float | None], parts: list[float]) -> None:
+    candidates = [{"score": {"raw": {part: value}}} for value in raw]
+    assert score._part(part, weight, candidates) == pytest.approx(parts)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
