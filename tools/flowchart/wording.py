@@ -28,7 +28,7 @@ _RULES = {
     "protocol_share": "share of one protocol",
     "issuer_share": "share of one issuer",
     "reward_share": "share of rewards",
-    "apy_multiple": "APY over the market's",
+    "apy_multiple": "multiple of the market APY",
     "history_days": "history",
     "min_tvl": "TVL of a pool",
     "min_apy": "APY",
@@ -133,6 +133,8 @@ def measure(rule: str, value: float | str | None, places: int = 2) -> str:
     words = set(rule.split("_"))
     if words & {"tvl", "usd"}:
         return money(value)
+    if "multiple" in words:
+        return f"{_trimmed(show(value, 'ratio', places))}×"
     if words & {"share", "weight", "apy", "var", "cvar", "drawdown"}:
         return percent(value, places, trim=True)
     text = _trimmed(show(value, "ratio", places))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tools.errors import MandateError
 from tools.question.context import context_of
+from tools.question.grammar import Match
+from tools.question.lexicon import lexicon
 from tools.question.limits import AmountCap
 from tools.question.line import Draft, Line
 from tools.question.names import Names
+from tools.records import Asset
 
-_JOINS = frozenset({"and", "plus", "+", "&", ",", "also", "as", "well"})
 _YEARS = range(1990, 2101)
 _BARE = 1_000.0
 _OPEN_INTENTS = frozenset({"compare", "explain", "out_of_scope"})
@@ -22,7 +25,7 @@ class Held:
     """A number of something: the asset, the symbol as it was named (None for dollars), and where it stands."""
 
     value: float
-    asset: str
+    asset: Asset
     symbol: str | None
     place: int
     end: int
@@ -39,7 +42,7 @@ def read_amounts(
     dollars = [] if parts else _dollars(line)
     for item in (*held, *dollars):
         _check_positive(item, line)
-    mentioned = _mentioned(line, names, {item.place for item in held})
+    mentioned = _mentioned(line, names)
     asset, as_value = _decide(line, held, dollars, mentioned, intent)
     if asset is None:
         return
@@ -67,60 +70,63 @@ def _check_positive(item: Held, line: Line) -> None:
 
 
 def read_parts(line: Line) -> list[Held]:
-    """Read ``20 of my 100 ETH``, ``half of my 100 ETH``, ``half a bitcoin``; a share that is a limit (at most 10% of it) is left alone."""
-    found = []
-    for match in line.fresh("amount.part_of"):
-        if _is_limit(line, match.captures["part"]):
-            continue
-        part, whole = line.lexemes[match.captures["part"]], line.lexemes[match.captures["whole"]]
-        total = whole.get("num") if "num" in whole.readings else whole.get("usd")
-        value = next((part.get(kind) for kind in ("num", "usd") if kind in part.readings), None)
-        share = part.get("share") if "share" in part.readings else part.get("pct")
-        asset = "USD" if "usd" in whole.readings else line.asset_at(match.end - 1)
-        if asset and (value if value is not None else share) is not None:
-            found.append(Held(value if value is not None else share * total, asset, None, match.start, match.end))
-            line.use(match.span)
+    """Read ``20 of my 100 ETH``, ``half of my 100 ETH``, ``half a bitcoin``; a share that is a limit is left alone."""
+    found = [part for match in line.fresh("amount.part_of") if (part := _part_of(line, match))]
     for match in line.fresh("amount.part_of_coin"):
         asset = line.asset_at(match.end - 1)
         if asset and not found:
-            found.append(Held(line.lexemes[match.captures["part"]].get("share"), asset, None, match.start, match.end))
+            share = line.lexemes[match.captures["part"]].get("share")
+            found.append(Held(share, asset, None, match.start, match.end))
             line.use(match.span)
     return found
 
 
-def _is_limit(line: Line, place: int) -> bool:
-    context = context_of(line, place)
-    return context.direction is not None or bool(context.about & {"each_pool", "cap", "venue_cap", "drawdown", "var"})
+def _part_of(line: Line, match: Match) -> Held | None:
+    part, whole = line.lexemes[match.captures["part"]].readings, line.lexemes[match.captures["whole"]].readings
+    context = context_of(line, match.captures["part"])
+    if context.direction or context.about & {"each_pool", "cap", "venue_cap", "drawdown", "var"}:
+        return None
+    total = whole.get("num", whole.get("usd"))
+    share = part.get("share", part.get("pct"))
+    value = part.get("num", part.get("usd")) if share is None else share * total
+    asset: Asset | None = "USD" if "usd" in whole else line.asset_at(match.end - 1)
+    if asset is None or value is None:
+        return None
+    line.use(match.span)
+    return Held(value, asset, None, match.start, match.end)
 
 
 def _counted(line: Line) -> list[Held]:
     """Read every number that counts coins or tokens: ``250 ETH``, ``2 million in stablecoins``, ``USDC 40k``."""
-    found: list[Held] = []
-    for place in line.numbers(line.whole):
-        lexeme = line.lexemes[place]
-        if place in line.used or "num" not in lexeme.readings or "other_unit" in lexeme.flags:
-            continue
-        if "sats" in lexeme.flags:
-            found.append(Held(lexeme.get("num"), "BTC", "BTC", place, place + 1))
-            continue
-        coin = _coin_after(line, place)
-        if coin is None:
-            coin = _coin_before(line, place)
-        if coin is None:
-            continue
-        named = line.lexemes[coin]
-        symbol = named.get("token") or named.get("coin")
-        asset = line.asset_at(coin)
-        if asset:
-            found.append(Held(lexeme.get("num"), asset, symbol, min(place, coin), max(place, coin) + 1))
-    return found
+    return [held for place in _loose_numbers(line) if (held := _counted_at(line, place))]
+
+
+def _loose_numbers(line: Line) -> list[int]:
+    """Return the places of the plain numbers that nothing has taken."""
+    places = (place for place in line.numbers(line.whole) if place not in line.used)
+    return [place for place in places if line.is_kind(place, "num") and "other_unit" not in line.lexemes[place].flags]
+
+
+def _counted_at(line: Line, place: int) -> Held | None:
+    lexeme = line.lexemes[place]
+    if "sats" in lexeme.flags:
+        return Held(lexeme.get("num"), "BTC", "BTC", place, place + 1)
+    behind = _coin_after(line, place)
+    coin = _coin_before(line, place) if behind is None else behind
+    asset = line.asset_at(coin) if coin is not None else None
+    if coin is None or asset is None:
+        return None
+    named = line.lexemes[coin]
+    return Held(
+        lexeme.get("num"), asset, named.get("token") or named.get("coin"), min(place, coin), max(place, coin) + 1
+    )
 
 
 def _coin_after(line: Line, place: int) -> int | None:
     for at in range(place + 1, min(place + 5, len(line.lexemes))):
         if line.asset_at(at) and at not in line.used:
             return at
-        if line.word(at) not in _FILLERS or line.lexemes[at].is_number:
+        if line.word(at) not in lexicon().words("amount.before_coin") or line.is_number(at):
             return None
     return None
 
@@ -128,35 +134,27 @@ def _coin_after(line: Line, place: int) -> int | None:
 def _coin_before(line: Line, place: int) -> int | None:
     """Find the coin of ``BTC 0.75`` and ``USDC: 40k``, unless it has a number of its own."""
     at = place - 1
-    while at >= 0 and line.word(at) in _BETWEEN:
+    while at >= 0 and line.word(at) in lexicon().words("amount.behind_coin"):
         at -= 1
-    if at < 0 or not line.asset_at(at) or line.lexemes[at].is_number:
+    if at < 0 or not line.asset_at(at) or line.is_number(at) or line.is_number(at - 1):
         return None
-    taken = at > 0 and line.lexemes[at - 1].is_number
-    behind = place + 1 < len(line.lexemes) and bool(line.lexemes[place + 1].readings.keys() & {"foreign"})
     closes = place + 1 == line.clause_of(place).stop
-    near = "scaled" in line.lexemes[place].flags or place == at + 1 or line.word(at + 1) in {":", "="} or closes
-    return at if not taken and not behind and near else None
+    near = place == at + 1 or line.word(at + 1) in {":", "="} or closes or "scaled" in line.lexemes[place].flags
+    return at if near and not line.is_kind(place + 1, "foreign") else None
 
 
 def _dollars(line: Line) -> list[Held]:
-    places = [
-        place for place in line.numbers(line.whole) if "usd" in line.lexemes[place].readings and place not in line.used
-    ]
+    places = [place for place in line.numbers(line.whole) if place not in line.used and line.is_kind(place, "usd")]
     return [Held(line.lexemes[place].get("usd"), "USD", None, place, place + 1) for place in places]
 
 
-def _bare(line: Line, asset: str) -> list[Held]:
-    """Read numbers without a unit: after ``amount:``, or large ones where the asset is dollars (``10k to put into stables``)."""
+def _bare(line: Line, asset: Asset) -> list[Held]:
+    """Read numbers without a unit: after ``amount:``, or large ones where the asset is dollars (``10k in stables``)."""
     labelled = {match.captures.get("num") for match in line.fresh("amount.labelled")}
     found = []
-    for place in line.numbers(line.whole):
-        lexeme = line.lexemes[place]
-        if place in line.used or "num" not in lexeme.readings or "other_unit" in lexeme.flags:
-            continue
-        value = lexeme.get("num")
-        year = value in _YEARS and "scaled" not in lexeme.flags
-        large = asset == "USD" and not year and ("scaled" in lexeme.flags or value >= _BARE)
+    for place in _loose_numbers(line):
+        value, scaled = line.lexemes[place].get("num"), "scaled" in line.lexemes[place].flags
+        large = asset == "USD" and (scaled or (value >= _BARE and value not in _YEARS))
         if place in labelled or large:
             found.append(Held(value, asset, None, place, place + 1))
     for item in found:
@@ -164,49 +162,40 @@ def _bare(line: Line, asset: str) -> list[Held]:
     return found
 
 
-def _mentioned(line: Line, names: Names, counted: set[int]) -> list[str]:
+def _mentioned(line: Line, names: Names) -> list[Asset]:
     """Return the assets that are named outside what is kept out, in the order of the question."""
-    found = []
-    for place, lexeme in enumerate(line.lexemes):
-        asset = line.asset_at(place) if not lexeme.is_number else None
-        if asset and place not in names.excluded | names.chains and asset not in found:
-            found.append(asset)
-    return found
+    silent = names.excluded | names.chains
+    named = (line.asset_at(place) for place in line.whole if place not in silent and not line.is_number(place))
+    return list(dict.fromkeys(asset for asset in named if asset))
 
 
 # ---------------------------------------------------------------- which asset
 
 
 def _decide(
-    line: Line, held: list[Held], dollars: list[Held], mentioned: list[str], intent: str
-) -> tuple[str | None, bool]:
+    line: Line, held: list[Held], dollars: list[Held], mentioned: list[Asset], intent: str
+) -> tuple[Asset | None, bool]:
     """Return the asset, and whether the dollars are the value of an ETH or BTC holding."""
     assets = list(dict.fromkeys(item.asset for item in held))
-    if len(assets) > 1:
-        return _several(assets, intent)
-    if assets:
+    if len(assets) == 1:
         return _beside_dollars(line, assets[0], dollars, intent)
+    if assets or not dollars:
+        return _only(assets or mentioned, intent), False
     coins = [asset for asset in mentioned if asset != "USD"]
-    if dollars:
-        if not coins or ("USD" in mentioned and not _worth_of_coin(line, dollars)):
-            return "USD", False
-        return (coins[0], True) if len(coins) == 1 else _several(coins, intent)
-    return (mentioned[0], False) if len(mentioned) == 1 else _several(mentioned, intent)
+    if not coins or ("USD" in mentioned and not _worth_of_coin(line, dollars)):
+        return "USD", False
+    return _only(coins, intent), True
 
 
-def _beside_dollars(line: Line, asset: str, dollars: list[Held], intent: str) -> tuple[str | None, bool]:
-    """Beside 250 ETH a sum of dollars is its value when it is said so or stands in brackets; else it is a second holding."""
+def _beside_dollars(line: Line, asset: Asset, dollars: list[Held], intent: str) -> tuple[Asset | None, bool]:
+    """Tell the value of 250 ETH (``worth $600k``, in brackets) from a second holding beside it."""
     if asset == "USD" or not dollars:
         return asset, False
     worth = {place for match in line.find("amount.worth") for place in match.span}
-    if all(
-        item.place - 1 in worth
-        or line.word(item.place - 1) in {"(", "=", "-", "or", ","}
-        or line.word(item.place - 2) == "("
-        for item in dollars
-    ):
+    near = {"(", "=", "-", "or", ","}
+    if all(item.place - 1 in worth or line.word(item.place - 1) in near for item in dollars):
         return asset, True
-    return _several([asset, "USD"], intent)
+    return _only([asset, "USD"], intent), False
 
 
 def _worth_of_coin(line: Line, dollars: list[Held]) -> bool:
@@ -218,15 +207,19 @@ def _worth_of_coin(line: Line, dollars: list[Held]) -> bool:
     return False
 
 
-def _several(assets: Sequence[str], intent: str) -> tuple[str | None, bool]:
+def _only(assets: Sequence[Asset], intent: str) -> Asset | None:
+    """Return the one asset; of several None where the question is not for a recommendation, else raise MandateError."""
+    if len(assets) == 1:
+        return assets[0]
     if not assets or intent in _OPEN_INTENTS:
-        return None, False
+        return None
     raise MandateError(f"the question names more than one asset ({', '.join(sorted(assets))}); ask about one at a time")
 
 
 def _one_amount(line: Line, items: Sequence[Held]) -> float:
-    """Return the one amount; different tokens of one asset joined by ``and`` add up, and what is put to work comes before what is had.
+    """Return the one amount.
 
+    Different tokens of one asset joined by ``and`` add up; what is put to work goes before what is had.
     Raises MandateError for two different amounts of the same thing.
     """
     values = list(dict.fromkeys(item.value for item in items))
@@ -243,23 +236,18 @@ def _one_amount(line: Line, items: Sequence[Held]) -> float:
 
 
 def _joined(line: Line, items: Sequence[Held]) -> bool:
-    symbols = {item.symbol for item in items}
-    return len(symbols) == len(items) and all(
-        all(line.word(place) in _JOINS for place in range(left.end, right.place))
-        for left, right in zip(items, items[1:], strict=False)
+    joins = lexicon().words("amount.joins")
+    gaps = (range(left.end, right.place) for left, right in pairwise(items))
+    return len({item.symbol for item in items}) == len(items) and all(
+        line.word(at) in joins for gap in gaps for at in gap
     )
 
 
-def _apply_caps(line: Line, draft: Draft, caps: Sequence[AmountCap], asset: str) -> None:
-    """Turn a cap in coins or dollars into a weight where the amount is known in the same unit; else it becomes a note."""
+def _apply_caps(line: Line, draft: Draft, caps: Sequence[AmountCap], asset: Asset) -> None:
+    """Turn a cap in coins or dollars into a weight where the amount is known in that unit; else note it."""
+    totals: dict[Asset, float | None] = {"USD": draft.values.get("amount_usd"), asset: draft.values.get("amount")}
     for cap in caps:
-        total = (
-            draft.values.get("amount")
-            if cap.unit == asset
-            else draft.values.get("amount_usd")
-            if cap.unit == "USD"
-            else None
-        )
+        total = totals.get(cap.unit)
         if total and 0 < cap.value <= total:
             draft.put("max_weight", round(cap.value / total, 12), "the largest weight of a pool")
         else:

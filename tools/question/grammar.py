@@ -146,7 +146,7 @@ class Grammar:
         return self._compiled[name]
 
     def find(self, name: str, line: Sequence[Lexeme], span: range | None = None) -> list[Match]:
-        """Return where phrases of the list stand within ``span``, from the left, the longest at each place, no overlap."""
+        """Return where phrases of the list stand within ``span``: from the left, the longest, without overlap."""
         node, found = self.node(name), []
         at, stop = (span.start, span.stop) if span is not None else (0, len(line))
         while at < stop:

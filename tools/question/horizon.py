@@ -24,9 +24,7 @@ def set_periods_aside(line: Line, draft: Draft) -> None:
     """Take out what is no horizon: a part wanted back, lock-ups, windows in the past, rates per period."""
     for name in ("horizon.part_back", "horizon.access", "horizon.past"):
         for match in line.find(name):
-            numbers = [
-                place for place in match.span if line.lexemes[place].is_number or "days" in line.lexemes[place].readings
-            ]
+            numbers = [place for place in match.span if line.is_number(place) or line.is_kind(place, "days")]
             if line.used.isdisjoint(numbers):
                 draft.note(line, match.span)
     for match in line.find("horizon.rate"):
@@ -48,8 +46,5 @@ def _candidates(line: Line) -> list[tuple[int, range]]:
         if not bare and not (match.start > 0 and line.word(match.start - 1) in {"%", "per"}):
             found.append((line.value(match, "days"), match.span))
             line.use(match.span)
-    for match in line.fresh("horizon.next_unit"):
-        place = next((p for p in match.span if "unit" in line.lexemes[p].readings), None)
-        if place is not None and line.used.isdisjoint(match.span):
-            found.append((line.lexemes[place].get("unit"), match.span))
-    return found
+    units = [match for match in line.fresh("horizon.next_unit") if line.used.isdisjoint(match.span)]
+    return found + [(line.value(match, "unit"), match.span) for match in units]

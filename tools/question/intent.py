@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import get_args
 
+from tools.question.grammar import Match
 from tools.question.lexicon import lexicon
 from tools.question.line import Line
 from tools.records import ProfileId
@@ -16,9 +17,8 @@ _REFUSALS = (
     ("attack", ("not_attack",), "attacks on protocols or users are out of scope"),
     ("trading", ("not_trading",), "trading and leverage are out of scope"),
 )
-
-
-_BETWEEN = frozenset({"or", "vs", "versus", "v", "/"})
+_OR = frozenset({"or", "vs", "versus", "v", "/"})
+_EXPLAIN = ("intent.explain_start", "intent.concept_only")
 
 
 def refusal(line: Line) -> str | None:
@@ -37,12 +37,11 @@ def foreign_assets(line: Line) -> list[str]:
 
 def _is_foreign(line: Line, place: int) -> bool:
     """Tell whether a lexeme is another asset, or a protocol or chain whose coin is counted: ``100 AAVE``."""
-    readings = line.lexemes[place].readings
-    if "foreign" in readings:
+    if line.is_kind(place, "foreign"):
         return True
-    counted = place > 0 and "num" in line.lexemes[place - 1].readings
-    own = line.asset_at(place) is not None or not {"protocol", "chain", "token"} & readings.keys()
-    return counted and not own and not line.has("pool", range(place, min(place + 3, len(line.lexemes))))
+    counted = line.is_kind(place - 1, "num") and line.is_kind(place, "protocol", "chain", "token")
+    pools = line.has("pool", range(place, min(place + 3, len(line.lexemes))))
+    return counted and line.asset_at(place) is None and not pools
 
 
 def intent_of(line: Line) -> str | None:
@@ -51,10 +50,9 @@ def intent_of(line: Line) -> str | None:
     A question for a recommendation that also asks why is a recommendation: an explanation has no amount, and starts
     its sentence.
     """
-    whole = line.whole
-    if line.has("intent.what_if", whole):
+    if line.has("intent.what_if", line.whole):
         return "what_if"
-    if line.has("intent.compare", whole) and _names_several(line):
+    if line.has("intent.compare", line.whole) and _names_several(line):
         return "compare"
     amount = any({"num", "usd"} & lexeme.readings.keys() for lexeme in line.lexemes)
     if _explains(line) and not amount:
@@ -66,88 +64,44 @@ def intent_of(line: Line) -> str | None:
 
 def _names_several(line: Line) -> bool:
     """Tell whether two protocols, chains or profiles are named."""
-    values = {
-        str(lexeme.get(kind)) for lexeme in line.lexemes for kind in ("protocol", "chain") if kind in lexeme.readings
-    }
-    profiles = {name for name in get_args(ProfileId) if line.has(f"profile.{name}", line.whole)}
-    return len(values) > 1 or len(profiles) > 1
+    kinds = ("protocol", "chain")
+    values = {lexeme.get(kind) for lexeme in line.lexemes for kind in kinds if kind in lexeme.readings}
+    return len(values) > 1 or len({name for name, _ in _profiles(line)}) > 1
+
+
+def _profiles(line: Line) -> list[tuple[str, Match]]:
+    """Return the profiles that are named, in order."""
+    found = [(name, match) for name in get_args(ProfileId) for match in line.find(f"profile.{name}")]
+    return sorted(found, key=lambda item: item[1].start)
 
 
 def _explains(line: Line) -> bool:
+    """Tell whether a sentence starts as an explanation does, after a greeting; or the question is just a concept."""
     for sentence in line.sentences:
-        starts = [
-            match.start for name in ("explain_start", "concept_only") for match in line.find(f"intent.{name}", sentence)
-        ]
-        polite = _without_greeting(line, sentence)
-        if any(start <= polite for start in starts):
+        begins = [match.start for name in _EXPLAIN for match in line.find(name, sentence)]
+        if any(start <= _first_word(line, sentence) for start in begins):
             return not line.has("intent.recommend", sentence)
-        whole = line.find("concept", sentence)
-        if (
-            len(line.sentences) == 1
-            and any(match.start == sentence.start and match.end == sentence.stop for match in whole)
-            and not _is_asset(line)
-        ):
-            return True
-    return False
+    match = line.match_at("concept", line.whole)
+    return match is not None and match.end >= len(line.lexemes) - 1 and not any(lex.readings for lex in line.lexemes)
 
 
-def _is_asset(line: Line) -> bool:
-    return any(lexeme.readings for lexeme in line.lexemes)
-
-
-def _without_greeting(line: Line, sentence: range) -> int:
-    greetings = {
-        "hi",
-        "hello",
-        "hey",
-        "please",
-        "pls",
-        "so",
-        "ok",
-        "and",
-        "but",
-        "can",
-        "could",
-        "you",
-        "would",
-        ",",
-        "gm",
-        "well",
-        "also",
-        "now",
-        "quick",
-        "question",
-        ":",
-        "then",
-    }
-    at = sentence.start
-    while at < sentence.stop - 1 and line.word(at) in greetings:
-        at += 1
-    return at
+def _first_word(line: Line, sentence: range) -> int:
+    """Return the place of the first word after a greeting."""
+    greetings = lexicon().words("intent.greeting")
+    return next((at for at in sentence if line.word(at) not in greetings), sentence.start)
 
 
 def _compares(line: Line) -> bool:
-    whole = line.whole
-    if line.has("intent.compare", whole):
+    if line.has("intent.compare", line.whole):
         return True
-    named = sorted((match.start, match.end) for name in get_args(ProfileId) for match in line.find(f"profile.{name}"))
-    if any(line.word(left[1]) in _BETWEEN and right[0] - left[1] <= 2 for left, right in pairwise(named)):
-        return True
+    for (_, left), (_, right) in pairwise(_profiles(line)):
+        if line.word(left.end) in _OR and right.start - left.end <= 2:
+            return True
     asks = "?" in {lexeme.word for lexeme in line.lexemes}
-    return any(
-        asks or line.word(match.start + 1) in {"vs", "versus", "v"}
-        for match in line.find("intent.compare_names")
-        if _stands_free(line, match.start)
-    )
+    pairs = [match for match in line.find("intent.compare_names") if _stands_free(line, match.start)]
+    return any(asks or line.word(match.start + 1) in _OR - {"or", "/"} for match in pairs)
 
 
 def _stands_free(line: Line, start: int) -> bool:
     """Tell whether no word such as on, only, no stands before the names: ``on Aave or Compound`` is no comparison."""
-    grammar = lexicon().grammar
-    taken = {
-        word
-        for name in ("names.place", "names.only", "names.refuse")
-        for phrase in grammar.lists[name]
-        for word in phrase.split()
-    }
-    return line.word(start - 1) not in taken
+    return not any(line.word(start - 1) in lexicon().words(f"names.{name}") for name in ("place", "only", "refuse"))

@@ -28,8 +28,8 @@ class Lexicon:
     """The vocabulary.
 
     ``names`` maps the words of a name to what it can mean; ``special`` are names with signs in them; ``common`` and
-    ``ordinary`` names are English words, ``as_written`` symbols too. ``correctable`` and ``plain`` hold, by first letter,
-    what a misspelt word may stand for; ``known_words`` are never corrected, ``plain_words`` carry no wish.
+    ``ordinary`` names are English words, ``as_written`` symbols too. ``correctable`` and ``plain`` hold, by first
+    letter, what a misspelt word may stand for; ``known_words`` are never corrected, ``plain_words`` carry no wish.
     """
 
     grammar: Grammar
@@ -45,6 +45,15 @@ class Lexicon:
     plain_words: frozenset[str]
     correctable: Mapping[str, tuple[str, ...]]
     plain: Mapping[str, tuple[str, ...]]
+
+    def words(self, name: str) -> frozenset[str]:
+        """Return the single words of a phrase list."""
+        return _single_words(tuple(self.grammar.lists[name]))
+
+
+@cache
+def _single_words(phrases: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(word for phrase in phrases for word in phrase.split())
 
 
 @cache

@@ -11,6 +11,7 @@ from tools.errors import MandateError
 from tools.question.context import LOWER, UPPER, Context, context_of, direction_of, is_amount, segment_of
 from tools.question.grammar import Match
 from tools.question.line import Draft, Line
+from tools.records import Asset
 from tools.units import from_percent
 
 _SMALLEST_TVL = 1_000.0  # "TVL over 50" could be dollars or millions
@@ -31,7 +32,7 @@ class AmountCap:
     """An upper limit per pool in money or coins, which becomes a weight once the amount is known."""
 
     value: float
-    unit: str
+    unit: Asset
     span: range
 
 
@@ -133,7 +134,7 @@ def _read_money(line: Line, draft: Draft, place: int) -> AmountCap | None:
     lexeme = line.lexemes[place]
     value = lexeme.get("usd") if "usd" in lexeme.readings else lexeme.get("num")
     context = context_of(line, place)
-    unit = line.coin_behind(place) or ("USD" if "usd" in lexeme.readings else None)
+    unit: Asset | None = line.coin_behind(place) or ("USD" if "usd" in lexeme.readings else None)
     if unit and context.upper and "each_pool" in context.about and "tvl" not in context.about:
         _use_words(line, context.span)
         return AmountCap(value, unit, context.span)

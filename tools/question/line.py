@@ -61,6 +61,18 @@ class Line:
         """Return the reading of kind ``name`` of the lexeme that the match remembered under that name."""
         return self.lexemes[match.captures[name]].get(name)
 
+    def match_at(self, name: str, span: range) -> Match | None:
+        """Return the match of a list that starts where the span does."""
+        return next((match for match in self.find(name, span) if match.start == span.start), None)
+
+    def is_kind(self, place: int, *kinds: str) -> bool:
+        """Tell whether the lexeme at a place, if there is one, has a reading of one of the kinds."""
+        return 0 <= place < len(self.lexemes) and not self.lexemes[place].readings.keys().isdisjoint(kinds)
+
+    def is_number(self, place: int) -> bool:
+        """Tell whether a number stands at a place."""
+        return 0 <= place < len(self.lexemes) and self.lexemes[place].is_number
+
     def word(self, place: int) -> str:
         """Return the word at a place, empty outside the line."""
         return self.lexemes[place].word if 0 <= place < len(self.lexemes) else ""
@@ -109,7 +121,7 @@ class Line:
 
 
 def _without_levels(lexemes: list[Lexeme]) -> list[Lexeme]:
-    """Make one word of ``95% VaR`` and ``value at risk (95 %)``: the level is no limit; other levels are ``other var``."""
+    """Make one word of ``95% VaR``, ``value at risk (95 %)``: the level is no limit; others are ``other var``."""
     for name, same in (("about.level", "var"), ("about.level_tail", "cvar")):
         plain: list[Lexeme] = []
         at = 0

@@ -15,18 +15,22 @@ from tools.question.line import Draft, Line
 
 _KINDS = ("chain", "protocol", "token")
 _FIELDS = {"chain": "chains", "protocol": "protocols", "token": "tokens"}
-_STRONG = ("only_refuse", "open_refuse", "refuse", "not_only", "only", "held", "soft")
-_MEANS: Mapping[str, str] = {
-    "only_refuse": "include",
-    "only": "include",
-    "refuse": "exclude",
-    "soft": "note",
-    "place": "place",
-}
+# What the phrase lists before a name mean: let in, keep out, prefer, or nothing; of several the nearest counts.
+_BEFORE = {
+    "only_refuse": "include", "only": "include", "refuse": "exclude", "soft": "note",
+    "open_refuse": "nothing", "not_only": "nothing", "held": "nothing",
+}  # fmt: skip
+_BEHIND = {"refuse_after": "exclude", "only_after": "include", "soft_after": "note", "too": "too"}
+# The kinds of names that each meaning reaches.
+_REACHES: Mapping[str, tuple[str, ...]] = {
+    "include": _KINDS, "exclude": _KINDS, "place": ("chain", "protocol"), "compare": ("chain", "protocol"),
+    "bare_on": ("chain", "protocol"), "bare": ("chain",),
+}  # fmt: skip
 _ASSET_COINS = frozenset({"ETH", "BTC"})
 _PLACES = frozenset({"on", "in", "at", "via", "with"})
+_LEADS_ON = _PLACES | {"using", "through", "up", "for", "if"}
 _REACH = 8  # words between "no" and the name: "don't want to use anything on Polygon"
-_GLUE = 5
+_GLUE = 5  # words between two names of one group
 
 
 @dataclass
@@ -39,10 +43,6 @@ class Names:
     lists: dict[str, set[str]] = field(default_factory=dict)
     excluded: set[int] = field(default_factory=set)
     chains: set[int] = field(default_factory=set)
-
-    def add(self, name: str, value: str) -> None:
-        """Put a name on a list."""
-        self.lists.setdefault(name, set()).add(value)
 
 
 @dataclass(frozen=True)
@@ -87,27 +87,18 @@ def _groups(line: Line) -> Iterator[Group]:
 
 
 def _is_name(line: Line, place: int) -> bool:
-    """Tell whether a lexeme is a name that no number counts (750k USDC is an amount)."""
-    lexeme = line.lexemes[place]
-    if place in line.used or not any(kind in lexeme.readings for kind in _KINDS):
+    """Tell whether a lexeme is a name that no number counts: 750k USDC and USDC 40k are amounts."""
+    readings = line.lexemes[place].readings
+    if place in line.used or readings.keys().isdisjoint(_KINDS):
         return False
-    counted = (
-        place > 0
-        and not line.lexemes[place - 1].keys.isdisjoint({"{num}", "{usd}", "{unclear}", "{range}"})
-        and place - 1 not in line.used
-    )
-    following = line.lexemes[place + 1] if place + 1 < len(line.lexemes) else lexeme
-    counts = (
-        not following.keys.isdisjoint({"{num}", "{unclear}"})
-        and "token" in lexeme.readings
-        and not line.coin_behind(place + 1)
-    )
-    return not counted and not (counts and place + 1 not in line.used)
+    counted = place - 1 not in line.used and line.is_kind(place - 1, "num", "usd", "unclear", "range")
+    counts = place + 1 not in line.used and line.is_kind(place + 1, "num", "unclear") and "token" in readings
+    return not counted and not (counts and line.coin_behind(place + 1) is None)
 
 
 def _next_name(line: Line, place: int) -> int | None:
     """Return the place of the next name of the group: only glue between, and of that at least one comma, and, or."""
-    glue, words = _single_words("names.glue"), _single_words("names.glue_words")
+    glue, words = lexicon().words("names.glue"), lexicon().words("names.glue_words")
     joined = apart = False
     for at in range(place + 1, min(place + 1 + _GLUE, len(line.lexemes))):
         if _is_name(line, at):
@@ -115,15 +106,10 @@ def _next_name(line: Line, place: int) -> int | None:
         word = line.word(at)
         if word not in glue | words:
             return None
-        apart = apart or (
-            word in _PLACES and line.word(at - 1) != "nor" and line.word(place - 1) not in _PLACES
-        )  # no Curve, on Base
+        # "no Curve, on Base" are two wishes; "nor on Base" goes on
+        apart = apart or (word in _PLACES and line.word(at - 1) != "nor" and line.word(place - 1) not in _PLACES)
         joined = joined or word in glue
     return None
-
-
-def _single_words(name: str) -> frozenset[str]:
-    return frozenset(word for phrase in lexicon().grammar.lists[name] for word in phrase.split())
 
 
 # ---------------------------------------------------------------- what is meant
@@ -131,158 +117,127 @@ def _single_words(name: str) -> frozenset[str]:
 
 def _cues(line: Line) -> list[tuple[Match, str]]:
     """Return the phrases that can say what is meant with the names behind; of two that end together the longer."""
-    found = [(match, name) for name in (*_STRONG, "place") for match in line.find(f"names.{name}")]
-    return [(match, name) for match, name in found if not any(_ends_longer(other, match) for other, _ in found)]
-
-
-def _ends_longer(other: Match, match: Match) -> bool:
-    return other.end == match.end and other.start < match.start
+    found = [(match, name) for name in (*_BEFORE, "place") for match in line.find(f"names.{name}")]
+    first: dict[int, int] = {}
+    for match, _ in found:
+        first[match.end] = min(match.start, first.get(match.end, match.start))
+    return [(match, name) for match, name in found if match.start == first[match.end]]
 
 
 def _meanings(
     line: Line, cues: list[tuple[Match, str]], group: Group, last: str | None, intent: str
 ) -> Iterator[tuple[Group, str]]:
     """Yield what is meant with a group, in two parts where it falls apart: ``no Polygon, USDC only``."""
-    before, after = _before(line, cues, group.start), _after(line, group)
-    if before == "exclude" and after == "include" and (cut := _cut(line, group)) is not None:
-        yield Group(group.places[:cut], group.places[cut - 1] + 1), before
-        yield Group(group.places[cut:], group.end), after
-    elif after == "too" and last in {"exclude", "include"}:
-        yield group, last
-    else:
-        after = None if after == "too" else after
-        meaning = (
-            before
-            if before in {"exclude", "include", "note", "nothing"}
-            else after
-            if after in {"exclude", "include", "note"}
-            else before or after or "bare"
-        )
-        yield group, "compare" if intent == "compare" and meaning != "exclude" else meaning
+    before, behind = _before(line, cues, group.start), _behind(line, group)
+    cut = _cut(line, group) if (before, behind) == ("exclude", "include") else None
+    if cut is not None:
+        yield Group(group.places[:cut], group.places[cut - 1] + 1), "exclude"
+        yield Group(group.places[cut:], group.end), "include"
+        return
+    if behind == "too":
+        behind = last if last in {"exclude", "include"} else None
+    weak = {None, "place", "bare_on"}
+    meaning = next((word for word in (before, behind) if word not in weak), None) or before or behind or "bare"
+    yield group, "compare" if intent == "compare" and meaning != "exclude" else meaning
 
 
 def _before(line: Line, cues: list[tuple[Match, str]], start: int) -> str | None:
     """Return what the words before a name say: the nearest strong cue over linking words, else a mere ``on``."""
-    links = _single_words("names.link")
-    reach = start
-    while (
-        reach > 0 and start - reach < _REACH and line.word(reach - 1) in links and not line.lexemes[reach - 1].is_number
-    ):
+    links, reach = lexicon().words("names.link"), start
+    while reach > 0 and start - reach < _REACH and line.word(reach - 1) in links and not line.is_number(reach - 1):
         reach -= 1
-    reachable = [(match, name) for match, name in cues if reach <= match.end <= start]
-    strong = [(match.end, len(match.span), name) for match, name in reachable if name != "place"]
+    reachable = [(match.end, len(match.span), name) for match, name in cues if reach <= match.end <= start]
+    strong = [cue for cue in reachable if cue[2] != "place"]
     if strong:
-        return _MEANS.get(max(strong)[2], "nothing")
-    return "place" if any(match.end in {start, start - 1} for match, _ in reachable) else None
+        return _BEFORE[max(strong)[2]]
+    return "place" if any(end >= start - 1 for end, _, _ in reachable) else None
 
 
-def _after(line: Line, group: Group) -> str | None:
+def _behind(line: Line, group: Group) -> str | None:
     """Return what the words behind a group say."""
     rest = range(group.end, min(group.end + 6, len(line.lexemes)))
-    for name, meaning in (
-        ("refuse_after", "exclude"),
-        ("only_after", "include"),
-        ("soft_after", "note"),
-        ("too", "too"),
-    ):
-        for match in line.find(f"names.{name}", rest):
-            if match.start == group.end and not (meaning == "include" and _leads_on(line, match.end)):
-                return meaning
-    clause = line.clause_of(group.end - 1)
-    if any(match.start == group.end and match.end == clause.stop for match in line.find("names.refuse_at_end", rest)):
+    for name, meaning in _BEHIND.items():
+        match = line.match_at(f"names.{name}", rest)
+        # the "only" of "USDC only on Base" belongs to Base
+        if match and not (meaning == "include" and line.word(match.end) in _LEADS_ON):
+            return meaning
+    refused = line.match_at("names.refuse_at_end", rest)
+    if refused and refused.end == line.clause_of(group.end - 1).stop:
         return "exclude"
-    found = line.find("names.place_after", rest)
-    return "place" if found and found[0].start == group.end else "bare_on" if line.word(group.end) == "on" else None
-
-
-def _leads_on(line: Line, place: int) -> bool:
-    """Tell whether ``only`` belongs to what follows: ``USDC only on Base``."""
-    return line.word(place) in {"on", "in", "with", "via", "using", "at", "through", "up", "for", "if"}
+    if line.match_at("names.place_after", rest):
+        return "place"
+    return "bare_on" if line.word(group.end) == "on" else None
 
 
 def _cut(line: Line, group: Group) -> int | None:
     """Return where a group falls apart: at the first name of another kind, else behind the first comma."""
     kinds = [next(kind for kind in _KINDS if kind in line.lexemes[place].readings) for place in group.places]
-    other = next((index for index, kind in enumerate(kinds) if kind != kinds[0]), None)
-    commas = [place for place in range(group.start, group.end) if line.word(place) == ","]
-    return (
-        other
-        if other is not None or not commas
-        else next(index for index, place in enumerate(group.places) if place > commas[0])
-    )
+    for index, place in enumerate(group.places):
+        between = {line.word(at) for at in range(group.places[index - 1], place)} if index else set()
+        if kinds[index] != kinds[0] or ("," in between and len(set(kinds)) == 1):
+            return index
+    return None
+
+
+# ---------------------------------------------------------------- what follows
 
 
 def _apply(line: Line, draft: Draft, names: Names, group: Group, meaning: str) -> None:
-    if meaning in {"note", "nothing"}:
-        reach = "include" if meaning == "note" else "place"
-        names.chains.update(place for place in group.places if _kind(line, group, place, reach) == "chain")
+    if meaning in _REACHES:
+        for place in group.places:
+            _add(line, names, group, place, meaning)
+        return
+    reach = "include" if meaning == "note" else "place"
+    names.chains.update(place for place in group.places if _kind(line, group, place, reach) == "chain")
     if meaning == "note":
         draft.note(line, line.clause_of(group.start), taking=range(group.start, group.end))
+    else:
+        line.use(place for place in group.places if not line.is_kind(place, "coin", "token"))
+
+
+def _add(line: Line, names: Names, group: Group, place: int, meaning: str) -> None:
+    """Put a name on its list; ``only ETH`` names the asset, not a token."""
+    kind = _kind(line, group, place, meaning)
+    if kind is None:
         return
-    if meaning == "nothing":
-        line.use(place for place in group.places if not {"coin", "token"} & line.lexemes[place].readings.keys())
+    value, exclude = line.lexemes[place].readings[kind], meaning == "exclude"
+    if kind == "token" and not exclude and value in _ASSET_COINS:
         return
-    for place in group.places:
-        kind = _kind(line, group, place, meaning)
-        value = line.lexemes[place].get(kind) if kind else None
-        if kind is None or (kind == "token" and meaning == "include" and value in _ASSET_COINS):
-            continue
-        names.add(f"{_FIELDS[kind]}_{'exclude' if meaning == 'exclude' else 'include'}", value)
-        line.use([place])
-        if meaning == "exclude":
-            names.excluded.add(place)
-        if kind == "chain":
-            names.chains.add(place)
+    names.lists.setdefault(f"{_FIELDS[kind]}_{'exclude' if exclude else 'include'}", set()).add(value)
+    line.use([place])
+    names.excluded.update([place] if exclude else [])
+    names.chains.update([place] if kind == "chain" else [])
 
 
 def _kind(line: Line, group: Group, place: int, meaning: str) -> str | None:
-    """Return what a name is read as, None when this meaning does not reach it.
-
-    ``only`` and ``no`` reach all names, ``on`` chains and protocols; by themselves only chains are a wish.
-    """
+    """Return what a name is read as, None when this meaning does not reach it."""
     readings = line.lexemes[place].readings
     if "chain" in readings and "coin" in readings and not _is_chain(line, group, place, meaning):
-        return "token" if meaning in {"exclude"} and "token" in readings else None
+        return "token" if meaning == "exclude" and "token" in readings else None
     kind = next(kind for kind in _KINDS if kind in readings)
-    reach = {
-        "exclude": _KINDS, "include": _KINDS, "place": ("chain", "protocol"), "compare": ("chain", "protocol"),
-        "bare": ("chain",), "bare_on": ("chain", "protocol"),
-    }  # fmt: skip
-    return kind if kind in reach[meaning] else None
+    return kind if kind in _REACHES[meaning] else None
 
 
 def _is_chain(line: Line, group: Group, place: int, meaning: str) -> bool:
-    """Tell the chain Ethereum from the coin: after ``on``, ``only``, ``no``, beside chains, where something else is held."""
-    others = any("chain" in line.lexemes[p].readings and p != place for p in group.places)
-    if others:
+    """Tell the chain Ethereum from the coin: beside chains, or after ``on`` or alone where something else is held."""
+    if any(line.is_kind(other, "chain") for other in group.places if other != place):
         return True
-    held = any(
-        {"coin", "token"} & line.lexemes[p].readings.keys() and "chain" not in line.lexemes[p].readings
-        for p in line.whole
-    )
-    held = held or any("usd" in lexeme.readings for lexeme in line.lexemes)
+    held = any(line.is_kind(p, "coin", "token", "usd") and not line.is_kind(p, "chain") for p in line.whole)
     alone = line.clause_of(group.start) == range(group.start, group.end)
-    on = (
-        alone
-        or line.word(group.start - 1) in {"on", "via", "across"}
-        or line.word(group.end) in {"chain", "network", "mainnet", "only"}
-    )
+    before, behind = line.word(group.start - 1), line.word(group.end)
+    on = alone or before in {"on", "via", "across"} or behind in {"chain", "network", "mainnet", "only"}
     if meaning in {"exclude", "include"}:
         return held or on
-    return (held and on) or (on and not line.has("names.yield_on", range(max(group.start - 3, 0), group.start)))
+    return on and (held or not line.has("names.yield_on", range(max(group.start - 3, 0), group.start)))
 
 
 def _note_classes(line: Line, draft: Draft) -> None:
     """Keep wishes about whole classes of names (``no algorithmic stablecoins``, ``not on L2s``) as notes."""
     for match in line.find("names.classes"):
         clause = line.clause_of(match.start)
-        cues = [
-            cue.start
-            for name in ("refuse", "only", "soft", "only_refuse")
-            for cue in line.find(f"names.{name}", range(clause.start, match.start))
-        ]
-        after = range(match.end, clause.stop)
-        if (
-            cues or line.has("names.only_after", after) or line.has("names.refuse_after", after)
-        ) and line.used.isdisjoint(match.span):
+        before, behind = range(clause.start, match.start), range(match.end, clause.stop)
+        lists = [f"names.{name}" for name in ("refuse", "only", "soft", "only_refuse")]
+        cues = [cue.start for name in lists for cue in line.find(name, before)]
+        wished = cues or line.has("names.only_after", behind) or line.has("names.refuse_after", behind)
+        if wished and line.used.isdisjoint(match.span):
             draft.note(line, range(min([*cues, match.start]), clause.stop))

@@ -9,7 +9,7 @@ _YEARS = range(1990, 2101)
 
 
 def read_notes(line: Line, draft: Draft, intent: str) -> None:
-    """Note each clause with a number that nothing has taken, a topic that no field holds, or a wish in unknown words."""
+    """Note each clause with a number that nothing has taken, a topic that no field holds, or a wish in new words."""
     if intent == "what_if":
         for match in line.find("notes.event"):
             draft.note(line, line.clause_of(match.start))

@@ -21,12 +21,13 @@ def _by_word(table: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
 _SMALL: Mapping[str, int] = _WORDS["small"]
 _TENS: Mapping[str, int] = _WORDS["tens"]
-_GROUPS: Mapping[str, int] = _WORDS["groups"]
+_GROUPS: dict[str, int] = _WORDS["groups"]
 _SCALES = _by_word(_WORDS["scales"])
 _SHARES = {word: 1 / parts for word, parts in _by_word(_WORDS["shares"]).items()}
 TIME_UNITS = _by_word(_WORDS["time"])
 NUMBER_WORDS = frozenset(
-    {*_SMALL, *_TENS, *_GROUPS, *_SHARES, "point", "minus"} | {word for word in (*_SCALES, *TIME_UNITS) if len(word) > 2}
+    {*_SMALL, *_TENS, *_GROUPS, *_SHARES, "point", "minus"}
+    | {word for word in (*_SCALES, *TIME_UNITS) if len(word) > 2}
 )
 
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -245,4 +246,3 @@ def _with_tail(tokens: Sequence[Token], found: Numeral) -> Numeral:
         found.unclear or not math.isfinite(value) or value > _GREATEST,
         found.month_suffix,
     )
-

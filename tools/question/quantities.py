@@ -212,11 +212,13 @@ def _range_at(lexemes: list[Lexeme], at: int) -> tuple[Lexeme, int] | None:
     if at + opened + 2 >= len(lexemes):
         return None
     low, sign, high = lexemes[at + opened : at + opened + 3]
-    kind = next((kind for kind in ("num", "usd", "pct", "days") if kind in high.readings), None)
-    numbers = kind is not None and ("num" in low.readings or kind in low.readings) and "sats" not in high.flags
-    if not numbers or not _joins(low, sign, high, between=lexemes[at].word == "between"):
+    kind = next((kind for kind in ("num", "usd", "pct", "days") if kind in high.readings), "")
+    same = "num" if "num" in low.readings else kind
+    if not kind or same not in low.readings or "sats" in high.flags:
         return None
-    bottom, top = low.get(kind) if kind in low.readings else low.get("num"), high.get(kind)
+    if not _joins(low, sign, high, between=lexemes[at].word == "between"):
+        return None
+    bottom, top = low.get(same), high.get(kind)
     if kind == "num" and not bottom < top:
         return None
     flags = frozenset({kind}) | low.flags | high.flags

@@ -23,7 +23,6 @@ from tools.strategies.tokens import TokenTable, load_tokens
 from tools.strategies.trend import falling_trend
 from tools.units import FloatArray, daily_return, safe_label
 
-
 SMALLEST_MARKET_APY = 0.03  # below this, a multiple of the market's APY says nothing
 
 
