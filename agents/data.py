@@ -68,6 +68,9 @@ def _summary(market: Market, universe: Universe, mandate: Mandate) -> MarketSumm
     histories = [pool.history for pool in universe.pools]
     price = price_on(market, market.as_of) if asset != "USD" else None
     warnings = list(market.warnings)
+    stuck = sum(history.constant for history in histories)
+    if stuck:
+        warnings.append(f"{stuck} eligible pools show the same yield for 30 days: a set rate, or a feed that is stuck")
     if market.synthetic:
         warnings.insert(0, "synthetic market: every figure is invented by the program")
     return MarketSummary(

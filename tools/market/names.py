@@ -8,6 +8,7 @@ and the names that people type.
 from __future__ import annotations
 
 import re
+import string
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 from tools.errors import UsageError
 from tools.units import safe_label
 
+# Only a–z: other letters lower-case to them too (the Kelvin sign to k), and a look-alike must stay another name.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _DATA = Path(__file__).parent / "data"
 _FAMILY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"v?\d+(\.\d+)+|v\d+")
@@ -50,7 +53,7 @@ def family_of(slug: str) -> str:
     compared whole, so ``compounder`` is not ``compound``. A text without a letter or digit is the family ``unnamed``.
     """
     families = _families()
-    exact = slug.strip().lower()
+    exact = slug.strip().translate(_LOWER)
     if exact in families.slugs:
         return families.slugs[exact]
     key = _key(exact)
@@ -76,7 +79,7 @@ def display_project(slug: str) -> str:
 
     An unknown slug is shown as its words, capitalised.
     """
-    families, exact = _families(), slug.strip().lower()
+    families, exact = _families(), slug.strip().translate(_LOWER)
     if exact in families.display:
         return families.display[exact]
     family = family_of(exact)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, get_args
 
-from tools.market.names import chain_aliases, family_aliases
+from tools.market.names import canonical_chain, chain_aliases, family_aliases
 from tools.question.grammar import Grammar
 from tools.question.numerals import NUMBER_WORDS
 from tools.question.text import SIGNS, tokenize
@@ -111,7 +111,7 @@ def _names(data: Mapping[str, Any], never: frozenset[str]) -> dict[str, Readings
 
 def _kinds(data: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
     yield "chain", chain_aliases().items()
-    yield "chain", _flat(data["chains"])
+    yield "chain", ((spelling, canonical_chain(name)) for spelling, name in _flat(data["chains"]))
     yield "protocol", family_aliases().items()
     yield "protocol", _flat(data["protocols"])
     yield "token", ((symbol.lower(), symbol) for symbol in sorted(known_symbols() | set(data["others"]["symbols"])))

@@ -68,8 +68,10 @@ def _currency(tokens: Sequence[Token], at: int) -> int:
 
 
 def _fraction(tokens: Sequence[Token], at: int) -> Quantity | None:
-    """Read ``1/4``: two small whole numbers, the sign touching both."""
+    """Read ``1/4``: two small whole numbers, the sign touching both; ``50/50`` is no number."""
     over, sign, under = (word_at(tokens, at + step) for step in range(3))
+    if re.fullmatch(r"\d\d", over) and sign == "/" and re.fullmatch(r"\d\d", under):
+        return Quantity(at, at + 3, {"unclear": float(over)})
     if sign != "/" or not re.fullmatch(r"\d", over) or not re.fullmatch(r"\d|10", under):
         return None
     touching = _touch(tokens, at) and _touch(tokens, at + 1)

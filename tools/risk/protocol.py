@@ -207,7 +207,7 @@ def _assess(
 ) -> ProtocolAssessment:
     if tvl_usd is not None and not (math.isfinite(tvl_usd) and tvl_usd >= 0.0):
         raise ValueError(f"the TVL of {project!r} must be finite and not negative, not {tvl_usd!r}")
-    standing = _standing(project.strip().lower(), as_of, path)
+    standing = _standing(project, as_of, path)
     own = exploits.get(standing.family, ())
     record = _record(own, as_of, listed=bool(exploits))
     components = {

@@ -13,6 +13,7 @@ STAKED_ETH = (
     "Ethereum",
 )  # the pool whose 30-day mean is the risk-free rate of ETH, where it is eligible
 STAKED_ETH_DAYS = 30
+PRICE_ROWS = 4  # a close that is missing lets the day before stand in, up to three days back
 
 
 def check_market(book: Book, findings: Findings) -> None:
@@ -60,13 +61,13 @@ def _check_repairs(book: Book, findings: Findings) -> None:
 
 
 def _check_price(book: Book, findings: Findings) -> None:
-    """See that the price stands in the last row of a saved price table of the asset, where there is one."""
+    """See that the price stands in the last rows of a saved price table of the asset, where there is one."""
     asset, price = book.record["mandate"]["asset"], book.record["market"]["price_usd"]
     known = _last_prices(book.evidence, asset) if asset in ("ETH", "BTC") and price is not None else []
     if known:
         findings.recomputed += 1
         if price not in known:
-            what = f"is {printable(price)}, which the last row of the saved prices does not say"
+            what = f"is {printable(price)}, which the last rows of the saved prices do not say"
             findings.at("/market/price_usd", what, "a saved price", price)
 
 
@@ -74,7 +75,8 @@ def _last_prices(evidence: Evidence, asset: str) -> list[float | None]:
     tables = [
         rows for name, rows in evidence.tables.items() if f"{asset.lower()}_usd" in name and isinstance(rows, list)
     ]
-    return [as_number(text) for rows in tables if rows and isinstance(rows[-1], dict) for text in rows[-1].values()]
+    recent = [row for rows in tables for row in rows[-PRICE_ROWS:] if isinstance(row, dict)]
+    return [as_number(text) for row in recent for text in row.values()]
 
 
 def _check_risk_free(book: Book, findings: Findings) -> None:
