@@ -22,7 +22,9 @@ def read_attitude(line: Line, draft: Draft, intent: str) -> None:
     profiles = _profiles(line, intent)
     levels = _levels(line, draft, profiles)
     named = {
-        name: matches for name, matches in profiles.items() if not (levels[:1] in (["low"], ["medium"]) and _is_common_noun(line, name, matches))
+        name: matches
+        for name, matches in profiles.items()
+        if not (levels[:1] in (["low"], ["medium"]) and _is_common_noun(line, name, matches))
     }
     if len(named) == 1:
         name = next(iter(named))

@@ -104,4 +104,6 @@ def _compares(line: Line) -> bool:
 
 def _stands_free(line: Line, start: int) -> bool:
     """Tell whether no word such as on, only, no stands before the names: ``on Aave or Compound`` is no comparison."""
+    if line.match_at("names.only_after", range(start + 3, len(line.lexemes))):
+        return False
     return not any(line.word(start - 1) in lexicon().words(f"names.{name}") for name in ("place", "only", "refuse"))

@@ -154,6 +154,8 @@ class _Lexer:
                 return True
         elif before in self._words.beside["before"] or (before in _STARTS and after in {"only", "or"}):
             return True
+        if before in _STARTS | {","} and after in _STARTS | {","}:
+            return True  # "4200 dai, optimism, low risk"
         if after in _INSIDE and self._is_sure_name(end + 1):
             return True
         excluded = after not in {"is", "are"} or self._word(end + 1) in self._words.beside["excluded"]

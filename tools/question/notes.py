@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.question.lexicon import lexicon
 from tools.question.line import Draft, Line
 
+_LIST_MARKS = range(1, 21)
 _YEARS = range(1990, 2101)
 
 
@@ -26,6 +27,8 @@ def _has_loose_number(line: Line, clause: range) -> bool:
 
 def _is_list_mark(line: Line, place: int) -> bool:
     """Tell the numbers of a list, ``(1)`` and ``2.``, from the numbers in it."""
+    if not line.is_kind(place, "num") or line.lexemes[place].get("num") not in _LIST_MARKS:
+        return False
     before, after = line.word(place - 1), line.word(place + 1)
     return (before, after) == ("(", ")") or (after in {")", "."} and before in {"", "\n", ";", ".", ","})
 

@@ -26,6 +26,7 @@ _PLAIN = str.maketrans(
 _ABBREVIATION = re.compile(
     r"\b(min|max|approx|ca|incl|excl|e\.g|i\.e|p\.a|vs|mio|mln|mil|bn|u\.s|no|nr)\.(?=\s*[^\s.])", re.IGNORECASE
 )
+_SPACES = re.compile(r"[^\S\n]+")
 _NUMBER_BEFORE = re.compile(r"\d[^\s.]*(?:\s+[^\s.,;]+)?\s+$")
 _DIGITS = r"\d+(?:[.,'_]\d+)*(?:e\d{1,2}(?![^\W_]))?|(?<![\w.])\.\d+"
 _WORD = r"[^\W\d_][^\W_]*(?:'[^\W\d_]+)*"
@@ -71,7 +72,7 @@ def clean(question: str) -> str:
         raise MandateError(
             "there is nothing to read in the question: no word and no number; say what you hold, for example: 250 ETH"
         )
-    return _ABBREVIATION.sub(_without_dot, text)
+    return _ABBREVIATION.sub(_without_dot, _SPACES.sub(" ", text))
 
 
 def _without_dot(match: re.Match[str]) -> str:
