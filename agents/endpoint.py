@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from agents.models import POLICY, Budget, CallFailed, Reply, Voice
+from agents.models import POLICY, Budget, CallFailed, Reply, Seat, Voice
 from tools.errors import UsageError
 from tools.market.http import retry_after
 
@@ -50,8 +50,25 @@ _MEANING = {
 }
 
 
+def model_seat(
+    name: str, *, base_url: str | None, api_key: str | None, required: bool = False, budget: Budget | None = None
+) -> Seat:
+    """Return a seat with an OpenAI-compatible model in it.
+
+    ``base_url`` None means OpenAI; ``api_key`` may be None for local servers.
+
+    Raises
+    ------
+    UsageError
+        When the name is empty or the policy's, or the address is none.
+    """
+    budget = budget or Budget()
+    voice = open_endpoint(name, base_url, api_key, budget)
+    return Seat(name=name, voice=voice, required=required, budget=budget)
+
+
 def open_endpoint(name: str, base_url: str | None, api_key: str | None, budget: Budget) -> Voice:
-    """Return what answers in the name of a model, see ``models.model_seat``."""
+    """Return what answers in the name of a model, see ``model_seat``."""
     if not name or name == POLICY:
         raise UsageError(f"{name!r} is no name of a model; leave --model out for the embedded policy")
     if not base_url and not api_key:

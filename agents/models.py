@@ -219,25 +219,6 @@ def policy_seat() -> Seat:
     return Seat(name=POLICY, voice=_policy)
 
 
-def model_seat(
-    name: str, *, base_url: str | None, api_key: str | None, required: bool = False, budget: Budget | None = None
-) -> Seat:
-    """Return a seat with an OpenAI-compatible model in it.
-
-    ``base_url`` None means OpenAI; ``api_key`` may be None for local servers.
-
-    Raises
-    ------
-    UsageError
-        When the name is empty or the policy's, or the address is none.
-    """
-    from agents.endpoint import open_endpoint
-
-    budget = budget or Budget()
-    voice = open_endpoint(name, base_url, api_key, budget)
-    return Seat(name=name, voice=voice, required=required, budget=budget)
-
-
 def json_object(text: str) -> dict[str, Any]:
     """Read the one JSON object of an answer: bare, fenced, among prose or after the model's thoughts.
 

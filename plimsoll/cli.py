@@ -332,12 +332,14 @@ def _open(name: str, seed: int, refresh: bool) -> Source:
 
 
 def _seat(model: str | None, required: bool) -> Seat:
-    from agents.models import model_seat, policy_seat
+    from agents.models import policy_seat
 
     if model is None:
         if required:
             raise UsageError("--require-model needs a model: name one with --model")
         return policy_seat()
+    from agents.endpoint import model_seat
+
     base_url, api_key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
     return model_seat(model, base_url=base_url, api_key=api_key, required=required)
 

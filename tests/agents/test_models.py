@@ -16,8 +16,8 @@ import scripted_model as scripted
 from scripted_model import Mode, ScriptedModel, says
 
 from agents import endpoint, models
-from agents.endpoint import NO_COMPLETION, REPEATS_KEY, TOO_LATE, TOO_LONG, UNREACHABLE
-from agents.models import BUDGET_SPENT, Budget, RecordedSeat, Seat, json_object, model_seat, policy_seat
+from agents.endpoint import NO_COMPLETION, REPEATS_KEY, TOO_LATE, TOO_LONG, UNREACHABLE, model_seat
+from agents.models import BUDGET_SPENT, Budget, RecordedSeat, Seat, json_object, policy_seat
 from tools.errors import ModelError, UsageError
 
 KEY = "sk-canary-4f1c"

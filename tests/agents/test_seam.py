@@ -18,8 +18,8 @@ from scripted_model import Mode, ScriptedModel, chooses, honest, replies, says
 from small_market import NOW, QUESTION, market, run
 
 import agents.decision
-from agents.endpoint import NO_COMPLETION, TOO_LATE, TOO_LONG, UNREACHABLE
-from agents.models import Budget, RecordedSeat, Seat, model_seat
+from agents.endpoint import NO_COMPLETION, TOO_LATE, TOO_LONG, UNREACHABLE, model_seat
+from agents.models import Budget, RecordedSeat, Seat
 from agents.state import Settings
 from agents.workflow import advise
 from plimsoll import cli, runs
@@ -451,7 +451,7 @@ SCRIPT = """
 import sys
 from small_market import run
 if sys.argv[1] == "model":
-    from agents.models import model_seat
+    from agents.endpoint import model_seat
     from scripted_model import honest, serve
     with serve(honest()) as server:
         seat = model_seat("scripted", base_url=server.url, api_key=None)

@@ -108,7 +108,11 @@ def _measured(tokens: Sequence[Token], at: int, numeral: Numeral) -> Quantity:
         return Quantity(at, end + percent, {"pct": _share(numeral.value, basis_points=unit in _BASIS_POINTS)})
     if numeral.share:
         period = period_at(tokens, at, end, numeral.value)
-        quarters = {"days": round(360 * numeral.value)} if "quarter" in tokens[end - 1].word else {}
+        quarters = (
+            {"days": days_of(round(4 * numeral.value), TIME_UNITS["quarter"])}
+            if "quarter" in tokens[end - 1].word
+            else {}
+        )
         return period or Quantity(at, end, {"share": numeral.value, **quarters})
     if unit in _SATS and not numeral.unclear:
         return Quantity(at, end + 1, {"num": numeral.value / _SATS_PER_COIN, "coin": "BTC"}, frozenset({"sats"}))

@@ -67,7 +67,8 @@ def clean(question: str) -> str:
     if any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\t\n\r" for c in question):
         raise MandateError("the question holds control characters; remove them and ask again")
     normal = unicodedata.normalize("NFKC", question.translate(_PLAIN)).translate(_PLAIN)
-    text = "".join(c for c in normal if unicodedata.category(c) != "Cf")[: 4 * MAX_CHARACTERS]
+    seen = (c for c in normal if unicodedata.category(c) != "Cf")
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in seen)[: 4 * MAX_CHARACTERS]
     if not any(c.isalnum() for c in text):
         raise MandateError(
             "there is nothing to read in the question: no word and no number; say what you hold, for example: 250 ETH"

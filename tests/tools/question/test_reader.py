@@ -1,0 +1,153 @@
+"""What the reader promises beyond the question set: which fields are stated, notes, refusals, messages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tools.errors import MandateError
+from tools.question import Reading, read
+from tools.records import Mandate
+
+
+def mandate(question: str) -> Mandate:
+    return read(question).mandate
+
+
+def test_stated_names_what_the_words_determine() -> None:
+    reading = read("250 ETH, ultra safe, no Curve, no more than 25% in one pool")
+    assert isinstance(reading, Reading)
+    assert reading.stated == {"asset", "amount", "profile", "risk", "protocols_exclude", "max_weight"}
+
+
+def test_nothing_said_states_nothing() -> None:
+    reading = read("Hello, what can you do for me?")
+    assert reading.stated == frozenset()
+    assert reading.mandate == Mandate()
+
+
+def test_notes_are_the_users_own_words_on_one_short_line() -> None:
+    wish = "prefer\tESG-friendly   protocols that " + "publish a long report about everything " * 6
+    (note,) = mandate(f"10 ETH, {wish}").notes
+    assert note.startswith("prefer ESG-friendly protocols that publish")
+    assert len(note) <= 120
+    assert note.isprintable()
+
+
+def test_a_number_with_two_meanings_is_noted_and_not_guessed() -> None:
+    assert mandate("1.500 ETH").amount is None
+    assert mandate("1.500 ETH").notes == ["1.500 ETH"]
+    assert mandate("ETH, TVL over 50").min_tvl_usd is None
+    assert mandate("ETH, min apy 0.05").min_apy is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "I am aware of the risks of 10 ETH",
+        "am i ahead of the curve with 10 eth",
+        "what could spark more yield on 10 eth",
+        "the sky is the limit for my 10 eth",
+        "does it compound? 10 eth",
+        "10 eth in the near future, on average",
+        "scroll down and pick something for 10 eth",
+        "my core idea is to save and harvest gains on 10 eth",
+        "either way, whether or not it moves across, 10 ETH",
+    ],
+)
+def test_ordinary_words_are_no_names(question: str) -> None:
+    read_mandate = mandate(question)
+    assert read_mandate.asset == "ETH"
+    lists = (read_mandate.chains_include, read_mandate.protocols_include, read_mandate.tokens_include)
+    refused = (read_mandate.chains_exclude, read_mandate.protocols_exclude, read_mandate.tokens_exclude)
+    assert not any(lists + refused)
+
+
+def test_a_named_token_of_the_amount_restricts_nothing() -> None:
+    assert mandate("750k USDC").tokens_include == []
+    assert mandate("750k USDC, only USDC").tokens_include == ["USDC"]
+
+
+def test_lists_do_not_depend_on_the_order_of_mention() -> None:
+    assert mandate("10 ETH on Base or Arbitrum").chains_include == mandate("10 ETH on Arbitrum or Base").chains_include
+
+
+def test_common_noun_and_profile_are_told_apart() -> None:
+    assert mandate("high risk, 5 ETH").profile is None
+    assert mandate("the High Risk profile, 5 ETH").profile == "high_risk"
+    assert mandate("I have a high risk profile, 5 ETH").profile is None
+    assert mandate("I want growth for 5 ETH").profile is None
+    assert mandate("the growth profile for 5 ETH").profile == "growth"
+    assert mandate("maximum yield with low risk, 5 ETH").profile is None
+
+
+def test_unsupported_assets_are_out_of_scope_with_a_note() -> None:
+    refused = mandate("100 SOL for a year")
+    assert (refused.intent, refused.asset, refused.amount) == ("out_of_scope", None, None)
+    assert "SOL" in refused.notes[0]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "protocols that were never hacked, 10 ETH",
+        "no leverage, 10 ETH",
+        "nothing is guaranteed, 10 ETH",
+        "the risk free rate and 10 ETH",
+    ],
+)
+def test_what_is_only_mentioned_is_not_out_of_scope(question: str) -> None:
+    assert mandate(question).intent == "recommend"
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("", ("empty", "say what you hold")),
+        ("x" * 4_001, ("4,001", "4,000", "shorten")),
+        ("10 ETH \x1b[31m", ("control characters", "remove")),
+        ("…?!", ("nothing to read",)),
+        ("-10 ETH", ("negative", "10 ETH", "positive")),
+        ("0 ETH", ("zero", "positive")),
+        ("10 ETH, exactly 2 pools, max 30% per pool", ("max_weight", "max_pools", "raise")),
+        ("10 ETH, at least 5 pools, at most 2 pools", ("min_pools", "max_pools")),
+        ("10 ETH, only Aave, no Aave", ("aave", "both")),
+        ("10 ETH, max 150% per pool", ("150 %", "100 %")),
+        ("10 ETH max drawdown 5%, max drawdown 8%", ("two different values", "0.05", "0.08")),
+        ("10 ETH. 20 ETH.", ("two different amounts", "10 ETH", "20 ETH")),
+        ("10 ETH and 2 BTC", ("BTC, ETH", "one at a time")),
+    ],
+)
+def test_errors_say_what_is_wrong_and_what_to_do(question: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(MandateError) as caught:
+        read(question)
+    assert all(word in str(caught.value) for word in words)
+    assert caught.value.exit_code == 2
+
+
+PROGRAM = """
+import sys
+from tools.question import read
+for question in ("10 ETH, no Curve or Aave, on Base, Arbitrum; low risk", "avoid USDT and DAI, $2m, prefer ESG", "1 btc"):
+    reading = read(question)
+    print(reading.mandate.model_dump_json(), sorted(reading.stated))
+print("numpy" in sys.modules, "pandas" in sys.modules)
+"""
+
+
+def test_reading_is_the_same_in_every_process_and_needs_no_numpy() -> None:
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0].splitlines()[-1] == "False False"
