@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(
@@ -20,6 +21,10 @@ _SCRUBBED = ("OPENAI", "LANGSMITH", "LANGCHAIN", "LANGGRAPH", "PLIMSOLL")
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 _RECORDED = os.environ.get("PLIMSOLL_MARKET")  # read before the variables are removed
 
+
+# The same examples on every run, so that a red run can be run again; HYPOTHESIS_PROFILE=default looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 _PUBLISHED: list[str] = []
 

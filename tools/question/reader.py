@@ -62,7 +62,7 @@ def _reading(line: Line, draft: Draft, intent: str | None, reason: str | None) -
         draft.values["intent"] = intent
     notes = [draft.notes[start] for start in sorted(draft.notes)]
     if reason:
-        notes = [f"{reason}: {line.quote(line.whole)}"[:160]]
+        notes = [reason]
     mandate = Mandate(**draft.values, notes=notes)
     check_mandate(mandate)
     return Reading(mandate, frozenset(draft.values))

@@ -75,12 +75,17 @@ def _claims(entries: object, prose: Prose, document: dict[str, Any], findings: F
             )
             continue
         said = prose.markdown[start:end]
-        if said != said.strip():
+        if said != said.strip() or _cuts_a_word(prose.markdown, start) or _cuts_a_word(prose.markdown, end):
             findings.at(f"/rationale/claims/{index}", "begins or ends beside its words", said.strip(), said)
         spans.append((start, end))
         _check_claim(entry, f"'{printable(said, 60)}' at {start}–{end}", document, findings)
         _check_direction(entry, prose, findings)
     return Claims(spans)
+
+
+def _cuts_a_word(text: str, place: int) -> bool:
+    pair = text[max(0, place - 1) : place + 1]
+    return len(pair) == 2 and pair.isalnum()
 
 
 def _check_claim(claim: Mapping[str, Any], place: str, document: dict[str, Any], findings: Findings) -> None:

@@ -104,7 +104,7 @@ def test_every_limit_holds(method: str, assets: int, seed: int, stable: bool) ->
         (row, float(row @ inside + slack)) for row, slack in zip(shares, random.uniform(0.0, 0.1, 2), strict=True)
     ]
     returns = carry(assets, seed, 40) if stable else book(assets, seed, 40)
-    weights = optimize(returns, method, max_weights=caps, group_caps=groups, max_weight=0.9 if assets > 2 else 1.0)
+    weights = optimize(returns, method, max_weights=caps, group_caps=groups, max_weight=max(0.9, float(inside.max())))
     assert_sound(weights, 0.0, caps)
     assert all(row @ weights <= cap + 1e-9 for row, cap in groups)
 

@@ -71,6 +71,55 @@ def test_a_named_token_of_the_amount_restricts_nothing() -> None:
     assert mandate("750k USDC, only USDC").tokens_include == ["USDC"]
 
 
+def test_two_horizons_are_both_noted_and_none_is_chosen() -> None:
+    read_mandate = mandate("10 ETH for 3 months, or for a year")
+    assert read_mandate.horizon_days is None
+    assert len(read_mandate.notes) == 2
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "best risk-adjusted yield on 50 ETH",
+        "50 ETH in our Safe multisig",
+        "a balance of 50 ETH",
+        "which is safer for 50 ETH, Lido or Rocket Pool?",
+    ],
+)
+def test_words_of_risk_that_say_nothing_of_the_user_are_not_heard(question: str) -> None:
+    assert "risk" not in read(question).stated
+
+
+@pytest.mark.parametrize(
+    ("words", "low", "high"),
+    [
+        ("more than 3 pools", 4, None),
+        ("at least 3 pools", 3, None),
+        ("fewer than 5 pools", None, 4),
+        ("no more than 5 pools", None, 5),
+        ("spread over 4 pools", 4, 4),
+        ("3-5 pools", 3, 5),
+    ],
+)
+def test_number_of_pools(words: str, low: int | None, high: int | None) -> None:
+    read_mandate = mandate(f"10 ETH, {words}")
+    assert (read_mandate.min_pools, read_mandate.max_pools) == (low, high)
+
+
+def test_numbers_without_punctuation_share_their_words_out() -> None:
+    question = "40 ETH max 3 pools max 40% per pool min tvl 10m at least 5% apy max drawdown 8% var under 2%"
+    assert mandate(question) == Mandate(
+        asset="ETH",
+        amount=40.0,
+        max_pools=3,
+        max_weight=0.4,
+        min_tvl_usd=10_000_000.0,
+        min_apy=0.05,
+        max_drawdown=0.08,
+        max_var_95=0.02,
+    )
+
+
 def test_lists_do_not_depend_on_the_order_of_mention() -> None:
     assert mandate("10 ETH on Base or Arbitrum").chains_include == mandate("10 ETH on Arbitrum or Base").chains_include
 
@@ -131,7 +180,7 @@ def test_errors_say_what_is_wrong_and_what_to_do(question: str, words: tuple[str
 PROGRAM = """
 import sys
 from tools.question import read
-for question in ("10 ETH, no Curve or Aave, on Base, Arbitrum; low risk", "avoid USDT and DAI, $2m, prefer ESG", "1 btc"):
+for question in ("10 ETH, no Curve or Aave, on Base, Arbitrum; low risk", "avoid USDT, DAI, GHO, $2m, prefer ESG"):
     reading = read(question)
     print(reading.mandate.model_dump_json(), sorted(reading.stated))
 print("numpy" in sys.modules, "pandas" in sys.modules)

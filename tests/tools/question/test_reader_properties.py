@@ -61,7 +61,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     if isinstance(result, Mandate):
         check_mandate(result)
         assert Mandate.model_validate_json(result.model_dump_json()) == result
-        assert all(note.isprintable() and len(note) <= 160 for note in result.notes)
+        assert all(note.isprintable() and len(note) <= 120 for note in result.notes)
 
 
 @settings(max_examples=150, deadline=None)

@@ -289,6 +289,7 @@ DIRTY = [
     ("It pays [at most|a >= b] that", "says the opposite"),
     ("It pays [more\nthan|a > b] that", "within one line"),
     ("It pays [more than |a > b] that", "beside its words"),
+    ("It pays m[ore than|a > b] that", "beside its words"),
     ("It pays [more than|a > name] that", "which is no number"),
     ("It pays [more than|a > nothing] that", "finds no 'nothing'"),
     ("minus -{a}", "continues what stands before"),
