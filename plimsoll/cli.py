@@ -82,8 +82,23 @@ Model = Annotated[
 ]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        from plimsoll.terminal import echo
+
+        echo(f"plimsoll {importlib.metadata.version('plimsoll')}")
+        raise typer.Exit
+
+
 @app.callback()
-def defaults(context: typer.Context) -> None:
+def defaults(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
     """Read plimsoll.toml for the options that neither a flag nor the environment sets."""
     from plimsoll.settings import from_file
 
@@ -162,7 +177,7 @@ def verify(folder: Run) -> None:
     from tools.verify import verify as check
 
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a run folder")
+        raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
     report = check(folder)
     for difference in report.differences:
         echo(str(difference), error=True)
@@ -181,7 +196,7 @@ def replay(folder: Run) -> None:
     from plimsoll.terminal import echo
 
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a run folder")
+        raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
     result = runs.replay(folder)
     for difference in result.differences:
         echo(difference, error=True)
@@ -191,7 +206,9 @@ def replay(folder: Run) -> None:
 
 
 @app.command()
-def schema(name: Annotated[str, typer.Argument(help="recommendation, mandate, candidate, choice, …")]) -> None:
+def schema(
+    name: Annotated[str | None, typer.Argument(help="recommendation, mandate, candidate, …; none: list them")] = None,
+) -> None:
     """Print the JSON Schema of a record."""
     import json
 
@@ -203,6 +220,9 @@ def schema(name: Annotated[str, typer.Argument(help="recommendation, mandate, ca
         for key, value in vars(records).items()
         if isinstance(value, type) and issubclass(value, records.Record) and value is not records.Record
     }
+    if name is None:
+        echo("\n".join(sorted(known)))
+        return
     model = known.get(name.lower().replace("_", "").replace("-", ""))
     if model is None:
         raise UsageError(f"no record is called {name!r}; known are {', '.join(sorted(known))}")

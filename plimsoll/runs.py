@@ -50,8 +50,11 @@ def save(folder: Path, recommendation: Recommendation, context: Context) -> Path
         When the folder holds something else, or cannot be written.
     """
     check_writable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}") from error
     old = staging.with_name(f"{staging.name}-old")
     try:
         _write_files(staging, recommendation, context)
@@ -71,12 +74,14 @@ def save(folder: Path, recommendation: Recommendation, context: Context) -> Path
 
 def check_writable(folder: Path) -> None:
     """Raise UsageError unless ``folder`` can become a run folder; called before anything is computed."""
+    if not folder.name:
+        raise UsageError("--out needs the name of a folder")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder} is not a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is not empty and is no earlier run; name another folder")
     parent = next(path for path in [folder, *folder.absolute().parents] if path.exists())
-    if not os.access(parent, os.W_OK):
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"cannot write to {parent}")
 
 

@@ -53,9 +53,9 @@ def effective_limits(mandate: Mandate, limits: Limits) -> Limits:
     elif mandate.max_pools is not None:
         changes["max_weight"] = max(limits.max_weight, 1.0 / mandate.max_pools)
     if mandate.protocols_include:
-        changes["protocol_share"] = max(limits.protocol_share, 1.0 / len(mandate.protocols_include))
+        changes["protocol_share"] = 1.0
     if mandate.tokens_include:
-        changes["issuer_share"] = max(limits.issuer_share, 1.0 / len(mandate.tokens_include))
+        changes["issuer_share"] = 1.0
     if mandate.max_var_95 is not None:
         changes["var_95"] = min(mandate.max_var_95, 1.0)
     if mandate.max_drawdown is not None:

@@ -193,7 +193,7 @@ def ruled_out(pools: tuple[Pool, ...], mandate: Mandate) -> dict[str, str]:
             ("chains_include", bool(chains_in) and chain not in chains_in),
             ("chains_exclude", chain in chains_out),
             ("protocols_include", bool(mandate.protocols_include) and pool.family not in mandate.protocols_include),
-            ("protocols_exclude", pool.family in mandate.protocols_exclude),
+            ("protocols_exclude", bool(_behind(pool) & set(mandate.protocols_exclude))),
             ("tokens_include", bool(tokens_in) and not tokens <= tokens_in),
             ("tokens_exclude", bool(tokens & tokens_out)),
             ("allow_il", mandate.allow_il is False and not pool.single),
@@ -203,6 +203,14 @@ def ruled_out(pools: tuple[Pool, ...], mandate: Mandate) -> dict[str, str]:
         if reason:
             reasons[pool.id] = reason
     return reasons
+
+
+def _behind(pool: Pool) -> set[str]:
+    """Return the families behind a pool: its protocol, and the protocols that issue its tokens or back its vault.
+
+    Who wants nothing to do with Ethena does not want a vault that is lent against its dollar either.
+    """
+    return {pool.family, *(family_of(issuer) for issuer in pool.issuer_shares)}
 
 
 def counted(reasons: Mapping[str, str]) -> dict[str, int]:
