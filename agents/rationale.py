@@ -79,9 +79,11 @@ class Figures:
 
     def amount(self, pointer: str) -> str:
         """Show an amount in the mandate's asset."""
+        value = abs(self._ledger.value(pointer))
         if self._asset == "USD":
-            return self._ledger.figure(pointer, "usd", 0 if abs(self._ledger.value(pointer)) >= 100 else 2)
+            return self._ledger.figure(pointer, "usd", 0 if value >= 100 else 2 if value >= 0.01 else 6)
         unit, digits = ("eth", 4) if self._asset == "ETH" else ("btc", 6)
+        digits = digits if value == 0.0 or value >= 10.0**-digits else 12
         return f"{self._ledger.figure(pointer, unit, digits)} {self._asset}"  # type: ignore[arg-type]
 
     def claim(self, words: str, left: str, op: Operator, right: str) -> str:
@@ -118,6 +120,9 @@ def _choice_values(
     amount = "/choice/amount" if record["choice"]["amount"] is not None else None
     w: dict[str, Any] = {
         "asset_word": _ASSET_WORDS[asset],
+        "pools_word": "pool" if len(chosen["pools"]) == 1 else "pools",
+        "days_word": "day" if record["choice"]["expected"]["horizon_days"] == 1 else "days",
+        "short_history": chosen["window"]["days"] < record["choice"]["expected"]["horizon_days"],
         "rf_name": rf_name,
         "rf_phrase": rf_phrase,
         "rf_advice": rf_advice,
@@ -183,6 +188,7 @@ def _risk_values(
         if amount
         else None,
         "weakest": f"{c}/pools/{weakest}/weakest_party",
+        "weakest_risk": f"{c}/pools/{weakest}/protocol_risk",
         "protocol_limit": f"{gates['protocol_risk']}/limit",
         "position_limit": f"{gates['position_share']}/limit",
         "issuer": _label(figures, chosen["risk"]["largest_issuer"]["name"], f"{c}/risk/largest_issuer/name"),
@@ -279,6 +285,12 @@ def _in_unit_of(rule: str, figures: Figures, pointer: str) -> str:
 
 
 _ADVICE = {
+    "chains_include": "naming further chains",
+    "chains_exclude": "letting excluded chains in again",
+    "protocols_include": "naming further protocols",
+    "protocols_exclude": "letting excluded protocols in again",
+    "tokens_include": "naming further tokens",
+    "tokens_exclude": "letting excluded tokens in again",
     "profile_risk": "a bolder level of risk, which admits further profiles",
     "max_weight": "a looser cap on each pool",
     "position_share": "a reduced amount, or several answers over time",
@@ -286,7 +298,7 @@ _ADVICE = {
     "issuer_share": "naming the tokens you trust, which accepts their concentration",
     "protocol_risk": "a bolder level of risk, if the protocols are ones you know",
     "min_apy": "a reduced minimum yield",
-    "min_tvl": "a reduced minimum size",
+    "min_tvl": "a bolder level of risk, whose profiles take pools of a modest size",
     "min_tvl_usd": "a reduced minimum size",
     "allow_il": "accepting pools of several tokens of the same asset",
     "max_protocol_risk": "a bolder level of risk, if the protocols are ones you know",

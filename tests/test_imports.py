@@ -18,7 +18,7 @@ HEAVY = (
 )  # fmt: skip
 BANNED_NAMES = {"utils", "helpers", "common", "misc"}
 MAY_CATCH_EVERYTHING = {"agents/endpoint.py"}  # the boundary to other people's servers
-MAY_WRITE_TO_STDOUT = {"plimsoll/terminal.py", "plimsoll/market.py"}
+MAY_WRITE_TO_STDOUT = {"plimsoll/terminal.py", "plimsoll/market.py", "evals/__main__.py"}
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
@@ -81,7 +81,9 @@ def test_the_source_keeps_the_rules_of_the_house(path):
     tree = tree_of(path)
     assert not list(_prints(tree)), "results go through plimsoll/terminal.py"
     assert where(path) in MAY_CATCH_EVERYTHING or not list(_swallowed(tree)), "an except that catches everything"
-    assert where(path) in MAY_WRITE_TO_STDOUT or not list(_written(tree)), "only two files write to the standard output"
+    assert where(path) in MAY_WRITE_TO_STDOUT or not list(_written(tree)), (
+        "these files alone write to the standard output"
+    )
     assert path.stem not in BANNED_NAMES
     assert not {part.lower() for part in path.relative_to(ROOT).parts} & BANNED_NAMES
     assert not list(_star_imports(tree)), "a star import hides what a module uses"

@@ -1,8 +1,8 @@
 """The checks on every row and every history: what cannot be used carries a reason, and nothing is repaired silently.
 
-Rows of ``/pools`` (``parse_rows``): a row needs its names and numbers in the right types (``malformed``), finite
-(``not_finite``) and within bounds (``out_of_bounds``: APY and its parts in [0, 1000 %], TVL in [0, 10^12] dollars); an
-id that stands twice is not trusted either time (``duplicate_id``).
+Rows of ``/pools`` (``parse_rows``): a row needs its names in the form that the feed gives them and its numbers in the
+right types (``malformed``), finite (``not_finite``) and within bounds (``out_of_bounds``: APY and its parts in [0, 1000
+%], TVL in [0, 10^12] dollars); an id that stands twice is not trusted either time (``duplicate_id``).
 
 Histories (``check_history``), over the last 365 days:
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ UNIT_SHIFT_TOLERANCE = 0.15  # of the medians, in powers of ten
 UNIT_SHIFT_JUMP_TOLERANCE = 0.4  # of the single day, which is noisier
 STEADY_FACTOR = 4.0
 
+# What the feed's own projects and chains look like; anything else there was not written by the feed.
+_SLUG = re.compile(r"[\w .&'+()-]{1,60}", re.ASCII)
+_CHAIN = re.compile(r"[\w .-]{1,32}", re.ASCII)
 _NON_FINITE = {"NaN", "Infinity", "-Infinity"}
 
 
@@ -88,9 +92,10 @@ def parse_rows(raw_rows: Sequence[RawRow]) -> ParsedRows:
 def _label(raw: RawRow) -> Label | None:
     """Return a row's names; an id with a blank in it is none, for it could pass for the ``row N`` of another row."""
     names = raw.get("pool"), raw.get("project"), raw.get("chain"), raw.get("symbol")
-    if all(type(name) is str and name for name in names) and " " not in raw["pool"]:
-        return Label(*names[1:])  # type: ignore[arg-type]
-    return None
+    if not all(type(name) is str and name for name in names) or " " in raw["pool"]:
+        return None
+    label = Label(*names[1:])  # type: ignore[arg-type]
+    return label if _SLUG.fullmatch(label.project) and _CHAIN.fullmatch(label.chain) else None
 
 
 def _row(pool_id: str, label: Label, raw: RawRow) -> Row | str:

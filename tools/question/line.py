@@ -18,6 +18,7 @@ _CUTS = STOPS | {",", "and", "but", "while", "|", "/", "-", "(", ")", '"', "alth
 _BEFORE_PERIOD = frozenset(
     {"for", "over", "next", "coming", "during", "one", "per", "every", "each", "this", "within", "last"}
 )
+_MARKUP = str.maketrans(dict.fromkeys("<>[]{}|*_`\\#", " "))
 _LONGEST_NOTE = 120
 
 
@@ -117,6 +118,8 @@ class Line:
         raw = " ".join(self.text[self.lexemes[span.start].start : self.lexemes[span.stop - 1].end].split()).strip(
             " ,;:-"
         )
+        # A note is shown again: what would be markup there goes; the words stay the user's own.
+        raw = " ".join(raw.translate(_MARKUP).split())
         return raw if len(raw) <= _LONGEST_NOTE else raw[: _LONGEST_NOTE - 1].rstrip() + "…"
 
 

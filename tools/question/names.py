@@ -68,6 +68,7 @@ def read_names(line: Line, draft: Draft, intent: str) -> Names:
                 _apply(line, draft, names, part, meaning)
             last = meaning
     _note_classes(line, draft)
+    _note_what_is_left(line, draft)
     for name, values in names.lists.items():
         draft.values[name] = sorted(values)
     return names
@@ -229,6 +230,14 @@ def _is_chain(line: Line, group: Group, place: int, meaning: str) -> bool:
     if meaning in {"exclude", "include"}:
         return held or on
     return on and (held or not line.has("names.yield_on", range(max(group.start - 3, 0), group.start)))
+
+
+def _note_what_is_left(line: Line, draft: Draft) -> None:
+    """Keep what names a protocol or a chain and fits no field as a note: a name is never dropped in silence."""
+    for place in line.whole:
+        readings = line.lexemes[place].readings.keys()
+        if place not in line.used and readings & {"protocol", "chain"} and not readings & {"coin", "token"}:
+            draft.note(line, line.clause_of(place))
 
 
 def _note_classes(line: Line, draft: Draft) -> None:

@@ -26,6 +26,8 @@ _PLAIN = str.maketrans(
 _ABBREVIATION = re.compile(
     r"\b(min|max|approx|ca|incl|excl|e\.g|i\.e|p\.a|vs|mio|mln|mil|bn|u\.s|no|nr)\.(?=\s*[^\s.])", re.IGNORECASE
 )
+_THEN = re.compile(r"\b(more|less|fewer|bigger|larger|higher|lower|smaller|better|greater|safer) then\b", re.IGNORECASE)
+_POWER = re.compile(r"\d\s*\^\s*-?\d+|\d[eE][-+]\d+")
 _SPACES = re.compile(r"[^\S\n]+")
 _NUMBER_BEFORE = re.compile(r"\d[^\s.]*(?:\s+[^\s.,;]+)?\s+$")
 _DIGITS = r"\d+(?:[.,'_]\d+)*(?:e\d{1,2}(?![^\W_]))?|(?<![\w.])\.\d+"
@@ -73,7 +75,9 @@ def clean(question: str) -> str:
         raise MandateError(
             "there is nothing to read in the question: no word and no number; say what you hold, for example: 250 ETH"
         )
-    return _ABBREVIATION.sub(_without_dot, _SPACES.sub(" ", text))
+    if power := _POWER.search(text):
+        raise MandateError(f"{power.group()!r} cannot be read as an amount; write it in plain digits or words")
+    return _ABBREVIATION.sub(_without_dot, _THEN.sub(r"\1 than", _SPACES.sub(" ", text)))
 
 
 def _without_dot(match: re.Match[str]) -> str:

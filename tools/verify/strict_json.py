@@ -11,6 +11,7 @@ from typing import Any
 # A number longer than this, or beyond these powers of ten, is no figure of this domain but fills the memory.
 MAX_NUMBER_LENGTH = 300
 MAX_EXPONENT = 300
+SMALLEST_EXPONENT = 330  # the smallest float is 5e-324
 MAX_CONTAINERS = 1_000_000  # an empty list takes 3 bytes of text and 20 times that in memory
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -72,7 +73,7 @@ def _exact_number(literal: str) -> Decimal:
     if len(literal) > MAX_NUMBER_LENGTH:
         raise NotStrictJsonError("contains a number that is too long")
     number = Decimal(literal)
-    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
+    if not number.is_finite() or not -SMALLEST_EXPONENT <= number.adjusted() <= MAX_EXPONENT:
         raise NotStrictJsonError(f"contains the number {literal[:40]}, which is out of all bounds")
     return number
 

@@ -22,6 +22,13 @@ _UNIT_AFTER = re.compile(
     rf"[{MARKUP}]*{_GAP}[{MARKUP}]*(?P<unit>%|‰|(?:percentage|percent|per cent|bps?|basis|k|m|bn)(?![^\W\d_]))",
     re.IGNORECASE,
 )
+# Where the names that a text may show stand; a name has letters, and no markup.
+_NAMES = re.compile(
+    r"/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
+    r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+"
+)
+_READS_AS_A_NAME = re.compile(r"(?=.*[^\W\d_])(?![-−]?[$€£]?[\d.,]+\s?(%|k|m|bn|bps?|percent)?$)", re.IGNORECASE)
+_ACTIVE = re.compile(r"[<>\[\]`|*]|\\")
 _UNITS_ALLOWED_AFTER = {"percentage": "percentage_points", "bps": "bps", "bp": "bps", "basis": "bps"}
 
 
@@ -115,6 +122,10 @@ def _check_figure(figure: Figure, markdown: str, document: dict[str, Any], findi
     except PointerError as error:
         _wrong(figure, f"points to {pointer}, which {error}", findings)
         return
+    if figure.unit == "name" and (not _NAMES.fullmatch(figure.pointer) or not _READS_AS_A_NAME.match(figure.text)):
+        _wrong(figure, f"is shown as a name, which {pointer} does not hold", findings, "a name")
+    elif figure.unit == "name" and _ACTIVE.search(figure.text):
+        _wrong(figure, "holds markup, which no name does", findings, "plain text")
     fault = shown.fault(figure.text, figure.unit, value)
     if fault:
         _wrong(figure, f"{printable(fault, 160)} ({pointer} is {printable(value, 60)})", findings, value)

@@ -28,7 +28,9 @@ _OTHERS = _words(
     "hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens "
     "half halves halve halved halving thirds quarter quarters fifths tenths hundredths "
     "once twice thrice double doubles doubled doubling triple triples tripled tripling quadruple quadrupled "
-    "twofold threefold fourfold fivefold tenfold"
+    "twofold threefold fourfold fivefold sixfold sevenfold eightfold ninefold tenfold hundredfold "
+    "sixths sevenths eighths ninths thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth millionth "
+    "billionth quadrillion quintupled couple nil naught doubly halfway"
 )
 
 CARDINAL_VALUES: dict[str, int] = {
@@ -48,7 +50,13 @@ COMPARISON_WORDS: dict[str, str] = {
     **dict.fromkeys(_words("most greatest highest largest biggest"), UP),
     **dict.fromkeys(_words("less fewer lower smaller below"), DOWN),
     **dict.fromkeys(_words("least fewest lowest smallest"), DOWN),
-    **dict.fromkeys(_words("than twice better worse best worst tighter tightest equals"), EITHER),
+    **dict.fromkeys(
+        _words(
+            "than twice better worse best worst tighter tightest equals weakest strongest safest safer riskier "
+            "riskiest cheaper cheapest superior inferior outperforms surpasses"
+        ),
+        EITHER,
+    ),
 }
 """Words that compare: each must lie within a claim.
 
@@ -69,7 +77,10 @@ VAGUE_BEFORE_A_FIGURE: frozenset[str] = frozenset(_words("about around roughly a
 """Words that make a figure a guess: never directly before one."""
 
 SUPERLATIVES: frozenset[str] = frozenset(
-    _words("most greatest highest largest biggest least fewest lowest smallest best worst tightest")
+    _words(
+        "most greatest highest largest biggest least fewest lowest smallest best worst tightest weakest strongest "
+        "safest riskiest cheapest"
+    )
 )
 """Comparisons that also hold with ``==`` (the largest equals the maximum)."""
 

@@ -137,8 +137,22 @@ def test_a_yield_is_set_against_the_market_but_never_against_next_to_nothing(lev
 
 
 def test_names_are_safe_to_show():
-    found = read([raw_row(project="<b>x</b>", chain="Ethereum\x1b]0;owned\x07", symbol="USDC")])
-    assert not set("<>\x1b\x07") & set(found.pools[0].name)
+    found = read([raw_row(project="aave-v3", chain="Ethereum", symbol="USDC"), raw_row(pool_id(1), symbol="usdc")])
+    assert {pool.name for pool in found.pools} == {"Aave v3 USDC, Ethereum", "Aave v3 usdc, Ethereum"}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"project": "<b>x</b>"},
+        {"chain": "Ethereum\x1b]0;owned\x07"},
+        {"chain": "https://x.example"},
+        {"project": "A" * 61},
+    ],
+)
+def test_a_project_or_chain_that_no_feed_writes_is_malformed(label):
+    found = read([raw_row(**label), raw_row(pool_id(1))])
+    assert [pool.id for pool in found.pools] == [pool_id(1)]
 
 
 # The benchmark

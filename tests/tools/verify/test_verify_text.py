@@ -158,7 +158,7 @@ def test_no_text_raises(text: str, unit: str) -> None:
 # --- whole texts
 
 RECORD: dict[str, Any] = {
-    "mandate": {"asset": "ETH"},
+    "mandate": {"asset": "ETH", "notes": ["Uniswap v3 one best 95%"]},
     "a": 0.05,
     "b": 0.03,
     "n": 4,
@@ -166,7 +166,6 @@ RECORD: dict[str, Any] = {
     "tvl_usd": 2e6,
     "amount": 12.5,
     "gap_bps": 18.0,
-    "name": "Uniswap v3 <one> best 95%",
     "as_of": "2025-02-28T23:59:59Z",
     "a/b~c": 7,
     "candidates": [{"pools": [{"pool_id": "x", "apy": 0.05, "name": "X"}, {"pool_id": "y", "apy": 0.03, "name": "Y"}]}],
@@ -190,7 +189,7 @@ SHOWN = {
     "tvl_usd": "$2m",
     "amount": "12.5",
     "gap_bps": "18",
-    "name": RECORD["name"],
+    "name": RECORD["mandate"]["notes"][0],
     "as_of": "2025-02-28",
 }
 
@@ -229,7 +228,7 @@ def faults(template: str, **changes: Any) -> list[str]:
                 "text": text,
                 "start": len(markdown),
                 "end": len(markdown) + len(text),
-                "pointer": f"/{key}",
+                "pointer": "/mandate/notes/0" if key == "name" else f"/{key}",
                 "unit": UNITS[key],
             }
         )
@@ -290,7 +289,7 @@ DIRTY = [
     ("It pays [more\nthan|a > b] that", "within one line"),
     ("It pays [more than |a > b] that", "beside its words"),
     ("It pays m[ore than|a > b] that", "beside its words"),
-    ("It pays [more than|a > name] that", "which is no number"),
+    ("It pays [more than|a > as_of] that", "which is no number"),
     ("It pays [more than|a > nothing] that", "finds no 'nothing'"),
     ("minus -{a}", "continues what stands before"),
     ("a loss of −**{a}**", "continues what stands before"),
