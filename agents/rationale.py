@@ -330,8 +330,8 @@ def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]
         "pool_count": f"The choice holds {figures.count(f'{c}/metrics/pool_count')} pools.",
         "largest_protocol": f"{w['protocol']} has {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the "
         "money.",
-        "weakest_protocol": f"The weakest party of the choice is {figures.name(w['weakest'])}, "
-        f"with a risk of {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
+        "weakest_protocol": f"The protocol risk of the choice is set by {figures.name(w['weakest'])}, "
+        f"at {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
         "apy_range": f"These weights earned between {figures.percent(f'{c}/apy_low', 2)} "
         f"and {figures.percent(f'{c}/apy_high', 2)} a year.",
         "score": f"The choice has a score of {figures.ratio(f'{c}/score/total', 2)}.",

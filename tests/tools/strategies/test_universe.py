@@ -137,7 +137,7 @@ def test_a_yield_is_set_against_the_market_but_never_against_next_to_nothing(lev
 
 
 def test_names_are_safe_to_show():
-    found = read([raw_row(project="aave-v3", chain="Ethereum", symbol="USDC"), raw_row(pool_id(1), symbol="usdc")])
+    found = read([raw_row(pool_id(1), symbol="USDC"), raw_row(pool_id(2), symbol="usdc")])
     assert {pool.name for pool in found.pools} == {"Aave v3 USDC, Ethereum", "Aave v3 usdc, Ethereum"}
 
 
@@ -151,8 +151,9 @@ def test_names_are_safe_to_show():
     ],
 )
 def test_a_project_or_chain_that_no_feed_writes_is_malformed(label):
-    found = read([raw_row(**label), raw_row(pool_id(1))])
-    assert [pool.id for pool in found.pools] == [pool_id(1)]
+    found = read([raw_row(pool_id(1), **label), raw_row(pool_id(2))])
+    assert [pool.id for pool in found.pools] == [pool_id(2)]
+    assert set(found.excluded.values()) == {"malformed"}
 
 
 # The benchmark
