@@ -1,8 +1,9 @@
 """Intake: whether a question is read into the mandate that a careful person would write down.
 
 Cases are lines of ``cases/questions.jsonl``: a question with the fields of its mandate that differ from the defaults,
-or with a part of the error that it must end in. ``held_out`` marks those written before the reader saw any of them and
-never used to improve it. Tags ``group:…`` mark wordings of the same wish.
+or with a part of the error that it must end in. ``held_out`` marks those written before the reader saw any of them;
+what they showed at first reading was repaired since, so that only ``docs/questions.md`` has their first figure. Tags
+``group:…`` mark wordings of the same wish.
 """
 
 from __future__ import annotations
