@@ -93,11 +93,7 @@ def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> li
     weak = line.find("risk.weak_medium")
     silent = [*line.find("risk.neutral"), *weak, *(match for matches in profiles.values() for match in matches)]
     found = [(match, level) for level in _LEVELS for match in line.find(f"risk.{level}")]
-    heard = [
-        (m, level)
-        for m, level in found
-        if not any(_covers(other, m) for other in silent) and not any(_longer(o, m) for o, _ in found)
-    ]
+    heard = [(m, level) for m, level in _apart(found) if not any(_covers(other, m) for other in silent)]
     for match in line.find("risk.range_of_risk"):
         named = [level for level in _LEVELS if line.has(f"risk.{level}_word", match.span)]
         heard += [(match, level) for level in named]
@@ -108,6 +104,15 @@ def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> li
             draft.note(line, line.clause_of(match.start))
         line.use(match.span)
     return levels
+
+
+def _apart(found: list[tuple[Match, RiskLevel]]) -> list[tuple[Match, RiskLevel]]:
+    """Keep matches that do not overlap, the longest first, of equals the earlier."""
+    kept: list[tuple[Match, RiskLevel]] = []
+    for match, level in sorted(found, key=lambda item: (-len(item[0].span), item[0].start)):
+        if not any(other.start < match.end and match.start < other.end for other, _ in kept):
+            kept.append((match, level))
+    return kept
 
 
 def _covers(other: Match, match: Match) -> bool:
