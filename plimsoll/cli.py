@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import gc
 import os
 import sys
 from pathlib import Path
@@ -366,6 +367,9 @@ def _seat(model: str | None, required: bool) -> Seat:
 
 def main() -> None:
     """Run the command line; foreseen errors end with one line on stderr and their exit code."""
+    # A command is short, and most of what it makes lives as long as it: collecting at the default of 700 objects would
+    # take a sixth of its time.
+    gc.set_threshold(500_000, 20, 100)
     try:
         app()
     except PlimsollError as error:

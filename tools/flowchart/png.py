@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-SCALE = 1.0
+SCALE = 0.85
 _FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
 
 

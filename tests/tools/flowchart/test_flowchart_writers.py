@@ -22,6 +22,7 @@ from tools.flowchart import (
     typeface,
     wording,
 )
+from tools.flowchart.png import SCALE
 
 DRAWN = records.OUTCOMES | {"hostile": records.hostile, "hostile_end": records.hostile_end}
 LABEL = r'"(?:[^"<>\[\]{}`|\\#&*_=;\'\n]|#\d+;|<br/>)*"'
@@ -87,7 +88,7 @@ def test_the_png_is_the_svg_in_its_size() -> None:
     width, height = (float(v) for v in re.findall(r'(?:width|height)="([\d.]+)"', picture)[:2])
     png = to_png(picture)
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    assert size(png) == (pytest.approx(width, abs=1), pytest.approx(height, abs=1))
+    assert size(png) == (pytest.approx(SCALE * width, abs=1), pytest.approx(SCALE * height, abs=1))
     assert size(to_png(picture, scale=0.5)) == (pytest.approx(width / 2, abs=1), pytest.approx(height / 2, abs=1))
     assert png == to_png(picture)
 
