@@ -167,10 +167,10 @@ def test_the_whole_market_without_histories_is_not_enough_data(call: Any, market
     assert call("replay", out).code == 0
 
 
-@pytest.mark.parametrize("asset", ["2 million dollars", "250 ETH", "20 BTC"])
+@pytest.mark.parametrize("asset", ["2 million dollars, no more than 25% in one pool,", "250 ETH", "20 BTC"])
 def test_the_demo_market_answers_and_says_that_it_is_synthetic(asset: str, call: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    ended = call("ask", f"Put {asset} to work, medium risk", "--source", "demo", "--out", out)
+    ended = call("ask", f"Put {asset} to work, low risk", "--source", "demo", "--out", out)
     assert ended.code == 0, ended.err
     found = record(out)
     assert found["market"]["synthetic"]
@@ -178,6 +178,7 @@ def test_the_demo_market_answers_and_says_that_it_is_synthetic(asset: str, call:
     assert "Synthetic market" in ended.out
     assert "SYNTHETIC" in (out / "flowchart.svg").read_text(encoding="utf-8").upper()
     assert call("verify", out).code == 0
+    assert call("replay", out).code == 0
 
 
 def test_no_feasible_strategy_names_the_limits_in_the_way(call: Any, market_folder: Path, tmp_path: Path) -> None:

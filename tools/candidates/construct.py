@@ -19,6 +19,7 @@ from tools.units import FloatArray, daily_return
 METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
 WINDOW_DAYS = 365
 SMALLEST_WEIGHT = 0.05  # a position below this is not worth its transactions
+STORED_DECIMALS = 12
 TINIEST_WEIGHT = 0.005  # unless nothing else fits the caps
 MOST_NODES = 300  # of the search for pools that fit: a bound on time that does not depend on the machine
 _NEGLIGIBLE = 1e-9
@@ -204,7 +205,8 @@ def _weights(
     returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in pools])
     weights = _solve(returns, method, pools, limits, amount_usd)
     rounded = round_weights(weights, _upper_bounds(pools, limits, amount_usd), _group_caps(pools, limits))
-    return rounded if rounded.min() > 0.0 else weights
+    # Weights that the caps keep off whole basis points: their last bits depend on where the arrays lie in memory.
+    return np.round(rounded if rounded.min() > 0.0 else weights, STORED_DECIMALS)
 
 
 def _upper_bounds(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> FloatArray:
