@@ -1,11 +1,12 @@
 # Everything here needs Python 3.11 or newer and make; the rest is installed into .venv with pinned versions and hashes.
 PYTHON ?= python3
 BIN := .venv/bin
+PEERS := .venv-peers/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports bench lock clean
+.PHONY: help demo test check lint types imports forgeries peers bench parity lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,12 +42,31 @@ types: .venv/dev
 imports: .venv/dev
 	$(BIN)/lint-imports --no-cache
 
-bench: .venv/dev ## print the speed ratios, each measured in one run against its limit and its peer
-	$(BIN)/python -m benchmarks
+# The libraries the project is measured against, and the compiler of its extra "fast", stay out of its own environment.
+.venv-peers/ready: requirements/peers.txt pyproject.toml
+	@test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	@echo "Installing the peers, pinned, into .venv-peers ..."
+	@$(PEERS)/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/peers.txt
+	@$(PEERS)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@$(PEERS)/python -m compileall -q agents tools evals plimsoll prompts
+	@touch $@
 
-lock: .venv/dev ## resolve the pinned requirements again (needs uv on the PATH)
+forgeries: .venv/dev ## forge a thousand figures instead of the four hundred of the tests
+	FORGERIES=1000 $(BIN)/python -m pytest tests/plimsoll/test_forgeries.py
+
+peers: .venv-peers/ready ## set up the environment of the libraries that bench and parity compare with
+
+bench: .venv-peers/ready ## print the speed ratios, each measured in one run against its limit and its peer
+	$(PEERS)/python -m benchmarks
+
+parity: .venv-peers/ready ## compare the figures with those of independent libraries, and the compiled ones with numpy's
+	$(PEERS)/python -m benchmarks.parity
+	$(PEERS)/python -m pytest tests/tools/metrics
+
+lock: ## resolve the pinned requirements again (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra fast pyproject.toml requirements/build.in requirements/dev.in requirements/peers.in -c requirements/dev.txt -o requirements/peers.txt
 
 clean: ## remove the environment and what the runs left in out/
-	rm -rf .venv out build *.egg-info
+	rm -rf .venv .venv-peers out build *.egg-info

@@ -8,6 +8,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from agents.state import Context, State, Steps
+from tools.market.features import pool_features
 from tools.market.load import read_market
 from tools.market.quality import ParsedRows
 from tools.market.snapshot import Market
@@ -44,13 +45,24 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         ),
         lambda m: m.sha256,
     )
+    risks = ProtocolRisks(market)
     universe = steps.call(
         "build_universe",
         {"asset": asset, "snapshot_sha256": market.sha256},
-        lambda: build_universe(market, asset, ProtocolRisks(market)),
+        lambda: build_universe(market, asset, risks),
         lambda u: [pool.id for pool in u.pools],
     )
-    context.workspace.universe = universe
+    workspace = context.workspace
+    workspace.market, workspace.risks, workspace.universe = market, risks, universe
+    workspace.features = steps.call(
+        "pool_features",
+        {"pools": [pool.id for pool in universe.pools]},
+        lambda: {
+            pool.id: pool_features(pool.history, pool.row, universe.benchmark_apy, exit_cost=None, days_to_exit=None)
+            for pool in universe.pools
+        },
+        lambda found: {pool_id: features.model_dump() for pool_id, features in found.items()},
+    )
     summary = _summary(market, universe, mandate)
     update: dict[str, Any] = {"market": summary, "trace": steps.taken}
     lacking = sum(count for reason, count in summary.excluded.items() if reason in _NO_HISTORY)

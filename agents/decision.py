@@ -8,10 +8,12 @@ from langgraph.runtime import Runtime
 
 from agents.prompts import prompt
 from agents.prose import SLOTS, check_prose
-from agents.quant import amount_in_asset, amount_usd
-from agents.state import Context, State, Steps
-from tools.candidates import Assessed, conflicts
+from agents.quant import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
+from agents.state import Context, State, Steps, Workspace
+from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures, view_of
 from tools.candidates.gates import position_share
+from tools.candidates.watch import sized_features, watched
+from tools.market.snapshot import Market
 from tools.records import (
     Alternative,
     Alternatives,
@@ -22,13 +24,14 @@ from tools.records import (
     Expected,
     Mandate,
     MarketSummary,
+    ProtocolEvidence,
     Score,
 )
+from tools.risk.thresholds import emergency_allocation, tripwires
 from tools.scoring import score_candidates
 from tools.strategies.profiles import load_presets
 from tools.units import BASIS_POINTS, income
 
-DEFAULT_HORIZON_DAYS = 365
 # A model may decide between near-equals only: candidates within this of the best score, at most so many.
 SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
 POOL_URL = "https://defillama.com/yields/pool/"
@@ -46,17 +49,27 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     assert market is not None
     steps = Steps("decision", state)
     assessed = context.workspace.assessed
-    preset = context.settings.preset
+    preset, view = context.settings.preset, view_of(mandate.risk)
     scores = steps.call(
         "score_candidates",
-        {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset},
+        {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset, "view": view},
         lambda: score_candidates(
-            [candidate.measured.metrics for candidate in assessed], load_presets()[preset], preset
+            [scored_figures(a.measured.metrics, a.risk.all_in, view) for a in assessed],
+            load_presets()[preset],
+            preset,
+            view,
         ),
         lambda found: [score.model_dump() for score in found],
     )
-    candidates = [_candidate(a, score, mandate, market) for a, score in zip(assessed, scores, strict=True)]
-    update: dict[str, Any] = {"candidates": candidates, "conflicts": [], "trace": steps.taken}
+    workspace, money = context.workspace, amount_usd(mandate, market)
+    candidates = [_candidate(a, score, money, workspace) for a, score in zip(assessed, scores, strict=True)]
+    update: dict[str, Any] = {
+        "candidates": candidates,
+        "conflicts": [],
+        "protocols": _evidence(candidates, workspace),
+        "limit_events": rejected(assessed),
+        "trace": steps.taken,
+    }
     shortlist = _shortlist(candidates)
     if not shortlist:
         return update | {
@@ -67,7 +80,10 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         }
     decided = _decide(shortlist, mandate, context)
     chosen = next(candidate for candidate in shortlist if candidate.id == decided.candidate_id)
-    choice = _choice(chosen, mandate, market)
+    assert workspace.market is not None
+    choice = _choice(chosen, mandate, market, workspace.market)
+    picked = next(a for a in assessed if a.measured.draft.id == chosen.id)
+    update["limit_events"] = [*update["limit_events"], *capped(picked, limits_for(mandate), chosen.window.days)]
     return update | {
         "outcome": "choice",
         "reason": f"{chosen.id} has the best score of those that passed every limit"
@@ -121,6 +137,10 @@ def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, A
                 "largest_protocol_share": candidate.risk.largest_protocol.share,
                 "worst_protocol_risk": candidate.risk.protocol_risk_max,
                 "reward_share": candidate.risk.reward_share,
+                "expected_loss": candidate.risk.all_in.expected_loss,
+                "net_apy": candidate.risk.all_in.net_apy,
+                "cvar_95_one_year": candidate.risk.all_in.cvar_95,
+                "independent_risks": candidate.risk.exposure.effective_risks,
             }
             for candidate in shortlist
         ],
@@ -131,10 +151,9 @@ def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, A
     }
 
 
-def _candidate(assessed: Assessed, score: Score, mandate: Mandate, market: MarketSummary) -> Candidate:
+def _candidate(assessed: Assessed, score: Score, money: float | None, workspace: Workspace) -> Candidate:
     measured = assessed.measured
     draft = measured.draft
-    money = amount_usd(mandate, market)
     pools = [
         CandidatePool(
             pool_id=pool.id,
@@ -158,6 +177,9 @@ def _candidate(assessed: Assessed, score: Score, mandate: Mandate, market: Marke
             apy_multiple=pool.apy_multiple,
             trend=pool.trend,
             history_days=pool.history.days,
+            features=sized_features(
+                workspace.features[pool.id], pool, None if money is None else float(weight) * money
+            ),
         )
         for pool, weight in zip(draft.pools, draft.weights, strict=True)
     ]
@@ -182,7 +204,16 @@ def _candidate(assessed: Assessed, score: Score, mandate: Mandate, market: Marke
     )
 
 
-def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary) -> Choice:
+def _evidence(candidates: list[Candidate], workspace: Workspace) -> list[ProtocolEvidence]:
+    """Return what the protocol risks of all candidates' pools rest on: of their projects, then of token issuers."""
+    assert workspace.risks is not None
+    projects = sorted({pool.project for candidate in candidates for pool in candidate.pools})
+    return [workspace.risks.evidence(project) for project in projects]
+
+
+def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary, seen: Market) -> Choice:
+    asset = mandate.asset
+    assert asset is not None
     amount = amount_in_asset(mandate, market)
     days = mandate.horizon_days or DEFAULT_HORIZON_DAYS
     apy = chosen.metrics["portfolio_apy"]
@@ -209,7 +240,11 @@ def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary) -> Choic
             apy=apy,
             apy_low=chosen.apy_low,
             apy_high=chosen.apy_high,
+            net_apy=chosen.risk.all_in.net_apy,
+            net_income=None if amount is None else net_income(amount, chosen.risk.all_in, days),
         ),
+        tripwires=tripwires(mandate.risk, asset, watched(chosen, asset, seen.as_of, seen.tables)),
+        emergency=emergency_allocation(asset, "emergency"),
     )
 
 
@@ -224,6 +259,7 @@ def _alternatives(choice: Choice | None, mandate: Mandate, market: MarketSummary
             apy=apy,
             income=None if amount is None else income(amount, apy, days),
             difference_bps=None if choice is None else (choice.expected.apy - apy) * BASIS_POINTS,
+            net_difference_bps=None if choice is None else (choice.expected.net_apy - apy) * BASIS_POINTS,
         )
 
     return Alternatives(

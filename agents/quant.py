@@ -13,6 +13,8 @@ from tools.records import Mandate, MarketSummary
 from tools.strategies.profiles import Limits, load_limits, load_profiles
 from tools.strategies.selection import effective_limits
 
+DEFAULT_HORIZON_DAYS = 365
+
 
 def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Build the candidates, the second time without the pools that risk sent back.

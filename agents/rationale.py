@@ -30,6 +30,24 @@ _UNTESTED = {
     "reward_share": "the share of rewards, which some pools do not report",
 }
 
+_KINDS = {
+    "protocol": ", a protocol",
+    "token": ", a token",
+    "issuer": ", an issuer",
+    "curator": ", a curator",
+    "bridge": ", a bridge",
+    "chain": ", a chain",
+    "oracle": ", an oracle",
+    "unknown": ", which is not known",
+}
+
+
+_WIRES = {
+    "cvar_95": "the simulated tail loss (CVaR) passes",
+    "token_discount": "a token in it trades off its peg by",
+}
+_REFUGES = {"USD": "bills and plain dollars in your own wallet", "ETH": "plain ETH", "BTC": "plain BTC"}
+
 
 class Written(NamedTuple):
     """A finished text and the derived figures that it shows."""
@@ -86,6 +104,10 @@ class Figures:
         digits = digits if value == 0.0 or value >= 10.0**-digits else 12
         return f"{self._ledger.figure(pointer, unit, digits)} {self._asset}"  # type: ignore[arg-type]
 
+    def amount_usd(self, pointer: str) -> str:
+        """Show a small sum of dollars, to the cent below a hundred."""
+        return self._ledger.figure(pointer, "usd", 0 if abs(self._ledger.value(pointer)) >= 100 else 2)
+
     def claim(self, words: str, left: str, op: Operator, right: str) -> str:
         """Write a comparison, if it is true."""
         return self._ledger.claim(words, left, op, right)
@@ -116,7 +138,9 @@ def _choice_values(
     asset = record["mandate"]["asset"]
     rf_name, rf_phrase, rf_advice = _RISK_FREE[asset]
     apy, rf_apy = f"{c}/metrics/portfolio_apy", "/alternatives/risk_free/apy"
-    edge_sign = chosen["metrics"]["portfolio_apy"] - record["alternatives"]["risk_free"]["apy"]
+    all_in = chosen["risk"]["gate_view"] == "all_in"
+    kept = "/choice/expected/net_apy"
+    edge_sign = ledger.value(kept) - record["alternatives"]["risk_free"]["apy"]
     amount = "/choice/amount" if record["choice"]["amount"] is not None else None
     w: dict[str, Any] = {
         "asset_word": _ASSET_WORDS[asset],
@@ -135,7 +159,11 @@ def _choice_values(
         "rf_income": "/alternatives/risk_free/income" if amount else None,
         "headline_warning": edge_sign < 0.0,
         "edge_positive": edge_sign > 0.0,
-        "edge": "/alternatives/risk_free/difference_bps",
+        "all_in": all_in,
+        "kept": kept,
+        "keep": "to keep" if ledger.value(kept) >= 0.0 else "a result of",
+        "net_income": "/choice/expected/net_income" if record["choice"]["expected"]["net_income"] is not None else None,
+        "edge": "/alternatives/risk_free/net_difference_bps",
         "zero": ledger.derive("scale_safe", "0"),
         "unit": ledger.derive("scale_unknown", "1"),
         "averaging_days": ledger.derive(
@@ -146,6 +174,7 @@ def _choice_values(
         "passed_count": ledger.derive("passed_count", "count(pluck(a, 'passed'), True)", "/candidates"),
         "untested": [_UNTESTED[gate["rule"]] for gate in chosen["gates"] if not gate["tested"]],
         **_risk_values(ledger, figures, chosen, c, amount),
+        **_loss_values(ledger, record, chosen, c),
         **_runner_values(ledger, record, index),
     }
     rejected = _rejected(record, index)
@@ -195,6 +224,40 @@ def _risk_values(
         "tightest": None if tightest is None else f"{c}/pools/{tightest}",
         "multi_count": multi,
         "multi": ledger.derive("pools_of_several_tokens", str(multi)) if multi else None,
+    }
+
+
+def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str, Any], c: str) -> dict[str, Any]:
+    """Point at what the all-in view shows: points of failure, the worst replays, thresholds, costs."""
+    risk = chosen["risk"]
+    nodes, all_in = risk["exposure"]["nodes"], risk["all_in"]
+    single = next(i for i, node in enumerate(nodes) if node["id"] == risk["exposure"]["single_point"])
+    peers = [
+        i for i, node in enumerate(nodes) if i != single and node["lost_if_fails"] <= nodes[single]["lost_if_fails"]
+    ]
+    unknown = next((i for i, node in enumerate(nodes) if node["kind"] == "unknown"), None)
+    events = sorted(
+        (i for i, event in enumerate(risk["stress"]) if event["loss"] > 0.0),
+        key=lambda i: (-risk["stress"][i]["loss"], risk["stress"][i]["event"]),
+    )
+    gate = next(i for i, gate in enumerate(chosen["gates"]) if gate["rule"] == "cvar_95")
+    return {
+        "tail": ledger.derive("tail_probability", "0.05"),
+        "cvar_limit": f"{c}/gates/{gate}/limit" if risk["gate_view"] == "all_in" else None,
+        "single": f"{c}/risk/exposure/nodes/{single}",
+        "single_kind": _KINDS[nodes[single]["kind"]],
+        "next_point": f"{c}/risk/exposure/nodes/{peers[0]}" if peers else None,
+        "unknown": None if unknown is None else f"{c}/risk/exposure/nodes/{unknown}",
+        "worst_event": f"{c}/risk/stress/{events[0]}" if events else None,
+        "other_event": f"{c}/risk/stress/{events[1]}" if len(events) > 1 else None,
+        "gas": f"{c}/risk/all_in/gas_usd" if all_in["gas_usd"] else None,
+        "exit_cost": f"{c}/risk/all_in/exit_cost" if all_in["exit_cost"] else None,
+        "tripwires": [
+            {"words": _WIRES[wire["measure"]], "pointer": f"/choice/tripwires/{i}"}
+            for i, wire in enumerate(record["choice"]["tripwires"])
+            if wire["measure"] in _WIRES
+        ],
+        "refuge": _REFUGES[record["mandate"]["asset"]],
     }
 
 

@@ -15,10 +15,14 @@ from tools.records import (
     Choice,
     Conflict,
     Emptied,
+    HazardLevel,
+    LimitEvent,
     Mandate,
     MarketSummary,
     OutcomeKind,
+    PoolFeatures,
     ProfileId,
+    ProtocolEvidence,
     Recommendation,
     TraceStep,
     digest,
@@ -28,8 +32,11 @@ from tools.strategies.profiles import Preset
 if TYPE_CHECKING:
     from agents.models import Seat
     from tools.candidates import Assessed, CandidateSet, Measured
+    from tools.exposure import Exposures
     from tools.market.evidence import Evidence
-    from tools.market.snapshot import Progress
+    from tools.market.snapshot import Market, Progress
+    from tools.risk.hazards import Hazards
+    from tools.risk.lookup import ProtocolRisks
     from tools.strategies.universe import Universe
 
 T = TypeVar("T")
@@ -64,6 +71,10 @@ class State(TypedDict, total=False):
     """all candidates with figures, gates and scores"""
     conflicts: list[Conflict]
     """limits that kept every candidate out"""
+    limit_events: Annotated[list[LimitEvent], operator.add]
+    """every limit that fired, with what it found and left"""
+    protocols: list[ProtocolEvidence]
+    """what the protocol risks of the candidates' pools rest on"""
     choice: Choice | None
     """the decision"""
     alternatives: Alternatives | None
@@ -80,7 +91,12 @@ class State(TypedDict, total=False):
 class Workspace:
     """Arrays of the run that are too heavy for the state; each node leaves its product for the next."""
 
+    market: Market | None = None
+    risks: ProtocolRisks | None = None
     universe: Universe | None = None
+    features: Mapping[str, PoolFeatures] = field(default_factory=dict)
+    hits: Exposures | None = None
+    hazards: Hazards | None = None
     drafts: CandidateSet | None = None
     measured: tuple[Measured, ...] = ()
     assessed: tuple[Assessed, ...] = ()
@@ -93,6 +109,9 @@ class Settings:
     as_of: dt.date | None = None
     preset: Preset = "neutral"
     seed: int = 0
+    paths: int = 100_000
+    hazard: HazardLevel = "central"
+    hazard_rates: Mapping[str, float] = field(default_factory=dict)
     off: tuple[str, ...] = ()
 
 

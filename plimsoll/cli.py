@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import gc
 import os
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plimsoll.options import day_of, open_market
+from plimsoll.risk import app as risk_app
 from tools.errors import PlimsollError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from agents.models import Seat
-    from tools.market.snapshot import Source
 
 app = typer.Typer(
     name="plimsoll",
@@ -31,6 +31,7 @@ data_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(risk_app, name="risk")
 
 
 class Format(enum.StrEnum):
@@ -62,6 +63,14 @@ class PresetName(enum.StrEnum):
     bull = "bull"
     neutral = "neutral"
     uncertain = "uncertain"
+
+
+class HazardName(enum.StrEnum):
+    """How often things are taken to fail: an end of the range, or its centre."""
+
+    low = "low"
+    central = "central"
+    high = "high"
 
 
 SOURCE_HELP = "live, demo, a folder, or a base URL that serves DefiLlama's /pools and /chart/{pool}"
@@ -126,6 +135,13 @@ def ask(
     preset: Annotated[
         PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")
     ] = PresetName.neutral,
+    hazard: Annotated[
+        HazardName, typer.Option("--hazard", envvar="PLIMSOLL_HAZARD", help="how often exploits and depegs happen")
+    ] = HazardName.central,
+    set_hazard: Annotated[
+        list[str] | None,
+        typer.Option("--set-hazard", metavar="NODE=RATE", help="events a year of your own, as protocol:aave=0.01"),
+    ] = None,
     refresh: Refresh = False,
 ) -> None:
     """Answer one question with one recommendation, and write a run folder that can be verified and replayed."""
@@ -135,16 +151,18 @@ def ask(
     from plimsoll.terminal import echo, progress_bar, show
     from tools.market.store import default_home
 
-    day = _day(as_of)
+    day = day_of(as_of)
     if out is not None:
         runs.check_writable(out)
     seat = _seat(model, require_model)
     with progress_bar("Reading the market") as progress:
         recommendation, context = advise(
             question,
-            _open(source, seed, refresh),
+            open_market(source, seed, refresh),
             seat=seat,
-            settings=Settings(as_of=day, preset=preset.value, seed=seed),
+            settings=Settings(
+                as_of=day, preset=preset.value, seed=seed, hazard=hazard.value, hazard_rates=_rates(set_hazard or [])
+            ),
             progress=progress,
         )
     folder = runs.save(out or default_home() / "runs" / recommendation.run_id, recommendation, context)
@@ -242,7 +260,7 @@ def doctor(
 
     broken = False
     open_seat = (lambda: _seat(model, required=True)) if model else None
-    for finding in examine(lambda: _open(source, 0, False), _day(as_of), open_seat):
+    for finding in examine(lambda: open_market(source, 0, False), day_of(as_of), open_seat):
         broken |= finding.needed and not finding.works
         mark = "ok    " if finding.works else "BROKEN" if finding.needed else "absent"
         echo(f"{mark} {finding.what}: {finding.detail}")
@@ -262,7 +280,7 @@ def data_fetch(
     from plimsoll.terminal import echo, progress_bar
 
     with progress_bar("Fetching") as progress:
-        market, universe = look(_open(source, seed, refresh), asset.value, _day(as_of), progress)
+        market, universe = look(open_market(source, seed, refresh), asset.value, day_of(as_of), progress)
     echo(
         f"{market.as_of.isoformat()}: {market.pools_total} pools, {len(market.screened)} screened,"
         f" {len(universe.pools)} eligible for {asset.value}"
@@ -298,8 +316,25 @@ def data_list(
     from plimsoll.terminal import progress_bar
 
     with progress_bar("Reading the market") as progress:
-        market, universe = look(_open(source, seed, False), asset.value, _day(as_of), progress)
+        market, universe = look(open_market(source, seed, False), asset.value, day_of(as_of), progress)
     print_pools(market, universe, reasons=eligible, csv=output is TableFormat.csv)
+
+
+@data_app.command("features")
+def data_features(
+    asset: Annotated[AssetName, typer.Option("--asset", help="the asset to look at")] = AssetName.USD,
+    output: Annotated[TableFormat, typer.Option("--format", help="how to print the rows")] = TableFormat.table,
+    source: Source_ = "live",
+    as_of: AsOf = None,
+    seed: Seed = 0,
+) -> None:
+    """Print what each eligible pool's history says: level, trend, persistence, spikes, liquidity, correlation."""
+    from plimsoll.market import look, print_features
+    from plimsoll.terminal import progress_bar
+
+    with progress_bar("Reading the market") as progress:
+        _, universe = look(open_market(source, seed, False), asset.value, day_of(as_of), progress)
+    print_features(universe, csv=output is TableFormat.csv)
 
 
 @data_app.command("export")
@@ -312,7 +347,7 @@ def data_export(
     from plimsoll.terminal import echo
     from tools.market.store import Store
 
-    exact = _day(day)
+    exact = day_of(day)
     assert exact is not None
     store = Store()
     try:
@@ -335,21 +370,18 @@ def status_lines(status: Any) -> list[str]:
     return [*lines, f"{status.bytes:,} bytes in {status.path}"]
 
 
-def _day(text: str | None) -> dt.date | None:
-    if text is None:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--as-of must be a date such as 2025-02-28, not {text!r}") from None
-
-
-def _open(name: str, seed: int, refresh: bool) -> Source:
-    from tools.market.sources import open_source
-    from tools.market.store import Store
-
-    store = Store() if name == "live" or "://" in name else None
-    return open_source(name, store=store, now=lambda: dt.datetime.now(dt.UTC), refresh=refresh, seed=seed)
+def _rates(settings: list[str]) -> dict[str, float]:
+    """Read NODE=RATE; raises UsageError for what is none."""
+    rates: dict[str, float] = {}
+    for setting in settings:
+        node, sign, text = setting.rpartition("=")
+        try:
+            rates[node] = float(text)
+        except ValueError:
+            sign = ""
+        if not sign or not node:
+            raise UsageError(f"--set-hazard must be a node and a rate such as protocol:aave=0.01, not {setting!r}")
+    return rates
 
 
 def _seat(model: str | None, required: bool) -> Seat:

@@ -19,6 +19,7 @@ from agents.workflow import advise
 from tools.errors import UsageError, VerificationError
 from tools.flowchart import build_graph, to_png, to_svg
 from tools.market.sources import SavedSource
+from tools.pictures import draw
 from tools.records import Recommendation
 
 RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
@@ -28,6 +29,7 @@ RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
     "request.json",
     "manifest.json",
 )
+PICTURE_SCALE = 1.0  # their text is smaller than the flowchart's
 # What may differ between two runs on the same inputs.
 VOLATILE = ("created_at", "run_id", "seconds", "source")
 
@@ -95,6 +97,9 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
         "created_at": recommendation.created_at,
         "preset": settings.preset,
         "seed": settings.seed,
+        "paths": settings.paths,
+        "hazard": settings.hazard,
+        "hazard_rates": dict(settings.hazard_rates),
         "off": list(settings.off),
         "model": context.seat.name,
         "transcript": context.seat.transcript,
@@ -107,6 +112,8 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
         "flowchart.png": to_png(svg),
         "flowchart.mmd": recommendation.flowchart.mermaid.encode(),
     }
+    for stem, picture in draw(record).items():
+        contents |= {f"{stem}.svg": picture.encode(), f"{stem}.png": to_png(picture, PICTURE_SCALE)}
     for name, body in contents.items():
         (folder / name).write_bytes(body)
     context.source.save(folder / INPUTS)
@@ -134,6 +141,9 @@ def replay(folder: Path) -> Replay:
             as_of=dt.date.fromisoformat(request["as_of"]) if request["as_of"] else None,
             preset=request["preset"],
             seed=request["seed"],
+            paths=request["paths"],
+            hazard=request["hazard"],
+            hazard_rates=request["hazard_rates"],
             off=tuple(request["off"]),
         )
         seat = _seat(request)
@@ -144,10 +154,12 @@ def replay(folder: Path) -> Replay:
     differences = list(_differences(saved, again.model_dump(mode="json"), ""))
     with tempfile.TemporaryDirectory(prefix="plimsoll-replay-") as scratch:
         _write_files(Path(scratch), again, context)
-        for name in (TEXT, "flowchart.svg", "flowchart.png", "flowchart.mmd", INPUTS):
-            path = folder / name
-            if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():
-                differences.append(f"{name}: other bytes")
+        for path in sorted(Path(scratch).iterdir()):
+            if path.name in (RECORD, REQUEST, MANIFEST):
+                continue
+            kept = folder / path.name
+            if not kept.is_file() or kept.read_bytes() != path.read_bytes():
+                differences.append(f"{path.name}: other bytes")
     return Replay(tuple(differences))
 
 

@@ -17,6 +17,7 @@ KNOWN = {
     "format": str,
     "seed": int,
     "preset": str,
+    "hazard": str,
 }
 
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tools.candidates import Measured, World, all_in_views
+from tools.candidates.all_in import Loss
+from tools.exposure import exposures
 from tools.market.snapshot import History, Market, Progress, RawRow, Row
+from tools.risk.costs import Cost
 from tools.strategies.profiles import Limits
 from tools.strategies.universe import Pool, Universe
 from tools.units import daily_return
@@ -193,6 +197,23 @@ def market(pools: Sequence[Pool], **changes: Any) -> Market:
         "protocol_tvl_usd": {},
         "hacks": [],
         "prices": None,
+        "tables": {},
         "sha256": "0" * 64,
     }
     return Market(**(fields | changes))
+
+
+def losses(found: Sequence[Measured], amount_usd: float | None = None, **changes: Any) -> tuple[Loss, ...]:
+    """The all-in views of candidates in a world where nothing fails and moving is free, but for the changes."""
+    pools = {p.id: p for candidate in found for p in candidate.draft.pools}
+    fields: dict[str, Any] = {
+        "hits": exposures(list(pools.values()), AS_OF),
+        "hazard": lambda node: None,
+        "gas": lambda pool: Cost(0.0),
+        "impermanent_loss": lambda pool: Cost(0.0),
+        "events": (),
+        "amount_usd": amount_usd,
+        "horizon_days": 365,
+        "risk_free": 0.04,
+    }
+    return all_in_views(found, World(**(fields | changes)))

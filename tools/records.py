@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 Asset = Literal["ETH", "BTC", "USD"]
 RiskLevel = Literal["low", "medium", "high"]
@@ -35,6 +35,10 @@ ProfileId = Literal[
 WeightMethod = Literal["equal", "inverse_volatility", "min_cvar"]
 OutcomeKind = Literal["choice", "no_feasible_strategy", "not_enough_data", "out_of_scope"]
 Trend = Literal["down", "not_down", "unknown"]
+HazardLevel = Literal["low", "central", "high"]
+RiskView = Literal["carry_only", "all_in"]
+NodeKind = Literal["protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown"]
+LimitState = Literal["normal", "reduce", "emergency"]
 Unit = Literal["percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name"]
 
 METRIC_KEYS = (
@@ -118,6 +122,27 @@ class MarketSummary(Record):
     warnings: list[str]
 
 
+class PoolFeatures(Record):
+    """What a pool's history says beside its yield; each definition stands in ``tools.market.features``.
+
+    Rates are fractions per year, changes of TVL fractions of the TVL. None with a reason in ``missing``.
+    """
+
+    days: Count
+    apy_mean: float
+    apy_volatility: float
+    apy_trend: float | None
+    persistence: float | None
+    spikes: Count
+    reward_share: float | None
+    tvl_change_30d: float | None
+    tvl_worst_day: float | None
+    correlation_with_median: float | None
+    exit_cost: float | None
+    days_to_exit: float | None
+    missing: dict[str, str]
+
+
 class CandidatePool(Record):
     """One pool of a candidate.
 
@@ -147,6 +172,7 @@ class CandidatePool(Record):
     apy_multiple: float
     trend: Trend
     history_days: Count
+    features: PoolFeatures
 
 
 class Window(Record):
@@ -164,10 +190,144 @@ class LargestShare(Record):
     share: float
 
 
-class RiskReport(Record):
-    """What can be said of a candidate's risk. Loss figures come from carry alone (``basis``) and understate risk.
+class NodeHazard(Record):
+    """How often something fails and how much is lost when it does.
 
-    See ``docs/method.md``.
+    Rates are events per year: a low, a central and a high estimate. The loss given an event is uniform between the two
+    severities, fractions of what depends on the node. ``basis`` says in words how the rate came about.
+    """
+
+    rate_low: Annotated[float, Field(ge=0.0)]
+    rate: Annotated[float, Field(ge=0.0)]
+    rate_high: Annotated[float, Field(ge=0.0)]
+    severity_low: Fraction
+    severity_high: Fraction
+    basis: str
+    sources: list[str]
+
+
+class NodeExposure(Record):
+    """One thing that a candidate depends on (``id`` is kind:name), and how much of the money does.
+
+    ``look_through`` is the share of the money that is a claim on it, directly or through others. ``lost_if_fails`` is
+    the share that is gone when it fails for good, which is more where a pool of several tokens is left with the bad
+    one. ``expected_loss`` is per year at the hazard in use: lost_if_fails × rate × mean severity; 0 without a hazard
+    of its own.
+    """
+
+    id: str
+    kind: NodeKind
+    name: str
+    pools: Count
+    look_through: Fraction
+    lost_if_fails: Fraction
+    hazard: NodeHazard | None
+    expected_loss: float
+
+
+class ExposureLink(Record):
+    """``source`` depends on ``target`` with a share of itself; pools stand as pool:id."""
+
+    source: str
+    target: str
+    share: Fraction
+
+
+class Exposure(Record):
+    """What a candidate depends on, looked through to the end, and how many independent risks that makes.
+
+    ``nodes`` lie in the order of what is lost with them, the most first. ``effective_risks`` is the diversity of
+    order 2 of Leinster & Cobbold (2012), see ``tools.exposure``; ``effective_by_kind`` counts by one kind of node only.
+    """
+
+    nodes: list[NodeExposure]
+    links: list[ExposureLink]
+    effective_risks: float
+    effective_by_kind: dict[str, float]
+    single_point: str
+
+
+class Histogram(Record):
+    """How many paths ended between two neighbouring edges (fractions of the money, losses positive)."""
+
+    edges: list[float]
+    counts: list[Count]
+
+
+class Exceeded(Record):
+    """A loss, a fraction of the money, that is exceeded with this probability within the year."""
+
+    probability: Fraction
+    loss: Fraction
+
+
+class AllIn(Record):
+    """Yield and loss together over one year: carry, exploits, depegs, cost of gas and of leaving.
+
+    The expected figures are closed forms of the nodes' hazards, the tail is simulated (see ``docs/risk.md``). Losses
+    are positive fractions of the money over ``horizon_days``; ``net_apy`` and its range are per year, the low end at
+    the high hazard. ``drawdown_95`` counts losses by events only. ``missing`` says what could not be reckoned and why.
+    """
+
+    horizon_days: Count
+    paths: Count
+    block_days: Count
+    seed: Count
+    hazard_level: HazardLevel
+    expected_loss: float
+    expected_loss_low: float
+    expected_loss_high: float
+    event_probability: Fraction
+    gas_usd: float | None
+    gas_cost: float | None
+    exit_cost: float | None
+    impermanent_loss: float | None
+    cost_per_year: float
+    net_apy: float
+    net_apy_low: float
+    net_apy_high: float
+    volatility: float
+    sharpe: float | None
+    alpha: float | None
+    mean_return: float
+    standard_error: float
+    loss_probability: Fraction
+    var_95: float
+    var_99: float
+    cvar_95: float
+    cvar_99: float
+    evar_95: float
+    drawdown_95: float
+    drawdown_curve: list[Exceeded]
+    histogram: Histogram
+    missing: dict[str, str]
+
+
+class StressResult(Record):
+    """A dated event replayed on a candidate's pools as they are today.
+
+    ``loss`` is the share of the money gone at the worst of it, ``loss_after`` what was still gone ``days_after`` later,
+    None where that is not known. ``hit`` names the nodes that the event strikes and that the candidate depends on.
+    """
+
+    event: str
+    title: str
+    date: str
+    loss: Fraction
+    loss_after: Fraction | None
+    days_after: Count
+    hit: list[str]
+    sources: list[str]
+
+
+class RiskReport(Record):
+    """What can be said of a candidate's risk.
+
+    ``var_95``, ``cvar_95`` and ``max_drawdown`` come from carry alone (``basis``) and understate risk; ``all_in`` is
+    the view with events and costs. ``gate_view`` says which of the two the loss limits and the score are held against.
+    ``sharpe_probability`` is the probabilistic Sharpe ratio of the carry, ``deflated_sharpe`` the deflated one with all
+    ``trials`` candidates counted; ``missing`` says why one is null.
+    See ``docs/risk.md``.
     """
 
     basis: Literal["carry_only"]
@@ -186,6 +346,42 @@ class RiskReport(Record):
     largest_position_share: float | None
     smallest_history_days: Count
     smallest_tvl_usd: float
+    gate_view: RiskView
+    all_in: AllIn
+    exposure: Exposure
+    stress: list[StressResult]
+    sharpe_probability: Fraction | None
+    deflated_sharpe: Fraction | None
+    trials: Count
+    missing: dict[str, str]
+
+
+class ScoreComponent(Record):
+    """One part of a protocol's score, 0 (worst, or unknown) to 1: why, by whom, and since when it was known."""
+
+    score: Fraction
+    weight: Fraction
+    evidence: str
+    sources: list[str]
+    known_since: str | None
+
+
+class RiskCap(Record):
+    """A reason for which a protocol's risk is at least so high."""
+
+    risk_at_least: Fraction
+    reason: str
+
+
+class ProtocolEvidence(Record):
+    """The protocol risk score of a project at the date, with what it was computed from."""
+
+    project: str
+    family: str
+    risk: Fraction
+    components: dict[str, ScoreComponent]
+    caps: list[RiskCap]
+    known: bool
 
 
 class Gate(Record):
@@ -207,6 +403,7 @@ class Score(Record):
     missing: list[str]
     normalisation: str
     preset: str
+    view: RiskView
 
 
 class Candidate(Record):
@@ -254,7 +451,8 @@ class ChosenPool(Record):
 class Expected(Record):
     """Income over the horizon in the asset at the APYs of the date.
 
-    The range is what the window saw (see ``docs/method.md``).
+    The range is what the window saw (see ``docs/method.md``). ``net_apy`` and ``net_income`` are what is expected to
+    be left after events and costs.
     """
 
     income: float | None
@@ -264,12 +462,43 @@ class Expected(Record):
     apy: float
     apy_low: float
     apy_high: float
+    net_apy: float
+    net_income: float | None
+
+
+class Tripwire(Record):
+    """A measure with its two thresholds: beyond ``reduce`` cut the position, beyond ``emergency`` leave it."""
+
+    measure: str
+    value: float | None
+    reduce: float
+    emergency: float
+    state: LimitState
+
+
+class EmergencyMove(Record):
+    """One line of the emergency allocation: where the money goes when a threshold of emergency is crossed."""
+
+    target: str
+    share: Fraction
+
+
+class LimitEvent(Record):
+    """A limit that fired, with what it found and what it left; ``subject`` is a candidate, pool or node id."""
+
+    rule: str
+    subject: str
+    limit: float | str | None
+    before: float
+    after: float
+    action: Literal["capped", "sent_back", "rejected", "reduced", "emergency"]
 
 
 class Choice(Record):
     """The decision: one candidate that passed every gate.
 
-    ``amount`` is the money in the asset (dollars for USD), None when unknown.
+    ``amount`` is the money in the asset (dollars for USD), None when unknown. ``tripwires`` say when to cut or leave
+    it, ``emergency`` where the money goes then.
     """
 
     candidate_id: str
@@ -277,18 +506,21 @@ class Choice(Record):
     amount: float | None
     pools: list[ChosenPool]
     expected: Expected
+    tripwires: list[Tripwire]
+    emergency: list[EmergencyMove]
 
 
 class Alternative(Record):
     """What doing nothing earns over the same horizon. ``difference_bps`` = (choice − this) · 10,000.
 
-    None without a choice.
+    ``net_difference_bps`` is the same with what the choice is expected to keep. None without a choice.
     """
 
     name: str
     apy: float
     income: float | None
     difference_bps: float | None
+    net_difference_bps: float | None
 
 
 class Alternatives(Record):
@@ -396,6 +628,8 @@ class Recommendation(Record):
     candidates: list[Candidate]
     emptied: list[Emptied]
     conflicts: list[Conflict]
+    limit_events: list[LimitEvent]
+    protocols: list[ProtocolEvidence]
     choice: Choice | None
     alternatives: Alternatives | None
     derived: dict[str, Derived]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tools.records import Score
+from tools.records import RiskView, Score
 from tools.strategies.profiles import Preset, ScoreWeights
 
 PARTS = ("apy", "sharpe", "alpha", "beta", "volatility")
@@ -48,7 +48,7 @@ def normalised_ranks(values: Sequence[float | None]) -> list[float | None]:
 
 
 def score_candidates(
-    metrics: Sequence[Mapping[str, float | None]], weights: ScoreWeights, preset: Preset
+    metrics: Sequence[Mapping[str, float | None]], weights: ScoreWeights, preset: Preset, view: RiskView
 ) -> list[Score]:
     """Score all candidates of a mandate against each other.
 
@@ -57,6 +57,8 @@ def score_candidates(
     metrics
         One mapping per candidate, with the keys of the contract; None where a figure is undefined: it takes the worst
         value of its part (0; for volatility 1) and is named in ``missing``.
+    view
+        What these figures hold, for the record: carry alone, or events and costs too.
 
     Returns
     -------
@@ -79,6 +81,7 @@ def score_candidates(
                 missing=[part for part in PARTS if candidate[part] is None],
                 normalisation=NORMALISATION,
                 preset=preset,
+                view=view,
             )
         )
     return scores

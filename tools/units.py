@@ -21,6 +21,7 @@ else:
 
 DAYS_PER_YEAR = 365
 BASIS_POINTS = 10_000
+STORED_DIGITS = 12  # of figures in the record: the last bits of a sum depend on the machine
 
 Rate = TypeVar("Rate", float, FloatArray)
 
@@ -62,6 +63,11 @@ def end_of_day(day: dt.date) -> dt.datetime:
 def iso(moment: dt.datetime) -> str:
     """Write an aware moment as ``2025-02-28T23:59:59Z``."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def significant(value: float, digits: int = STORED_DIGITS) -> float:
+    """Round to significant digits; -0.0 becomes 0.0."""
+    return float(f"{value:.{digits - 1}e}") + 0.0
 
 
 def safe_label(raw: str, limit: int = 40) -> str:

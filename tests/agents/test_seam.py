@@ -184,10 +184,6 @@ DISHONEST: dict[str, tuple[Mode, str]] = {
         replies(decide=lambda payload: {"candidate": payload["shortlist"][0]}),
         "unusable answer: candidate must be one of the ids in the shortlist",
     ),
-    "a candidate that failed a gate": (
-        replies(decide={"candidate": "high_risk.min_cvar"}),
-        "unusable answer: candidate must be one of the ids in the shortlist",
-    ),
     "a candidate out of the shortlist": (
         replies(decide={"candidate": "balanced_score.equal"}),
         "unusable answer: candidate must be one of the ids in the shortlist",
@@ -233,6 +229,16 @@ def test_a_lie_is_never_shown(name: str, by_policy: Recommendation) -> None:
     ]
     assert found.usage.calls == len(server.asked) == 3
     check_replay(found, seat.transcript)
+
+
+def test_a_candidate_that_failed_a_gate_is_not_taken() -> None:
+    question = QUESTION.replace("high", "medium")
+    own = run(None, question)
+    failed = next(candidate.id for candidate in own.candidates if not candidate.passed)
+    with scripted.serve(replies(decide={"candidate": failed})) as server:
+        found = run(seat_at(server), question)
+    assert found.choice == own.choice
+    assert found.usage.fallback[-1].endswith("the embedded policy took over")
 
 
 @pytest.mark.parametrize("name", FAILING)

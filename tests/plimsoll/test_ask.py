@@ -28,6 +28,7 @@ FILES = {
     "inputs.json.gz",
     "request.json",
     "manifest.json",
+    *(f"{stem}.{kind}" for stem in ("losses", "drawdown", "stress", "exposure") for kind in ("svg", "png")),
 }
 
 

@@ -49,6 +49,16 @@ def test_data_list_gives_every_pool_with_its_reason(call: Any, market_folder: Pa
     assert "SYNTHETIC" not in table.out
 
 
+def test_data_features_gives_a_row_for_every_eligible_pool(call: Any, market_folder: Path) -> None:
+    where = ("--source", market_folder, "--as-of", "2025-02-28", "--asset", "USD")
+    rows = list(csv.DictReader(io.StringIO(call("data", "features", *where, "--format", "csv").out)))
+    assert len(rows) == 33
+    assert all(float(row["apy_mean"]) > 0.0 for row in rows)
+    assert all(row["persistence"] or "persistence" in row["missing"] for row in rows)
+    assert any(row["apy_trend"].startswith("-") for row in rows)  # a number, not a formula made harmless
+    assert "Features of the eligible pools" in call("data", "features", *where).out
+
+
 def test_hostile_names_are_inert_in_tables_and_spreadsheets(call: Any) -> None:
     listed = call("data", "list", "--source", "demo", "--asset", "USD", "--eligible", "--format", "csv").out
     assert "\x1b" not in listed

@@ -29,7 +29,7 @@ def metrics(apy=0.05, sharpe=2.0, alpha=0.01, beta=1.0, volatility=0.002):
 
 
 def score(*candidates, preset="neutral"):
-    return score_candidates(candidates, load_presets()[preset], preset)
+    return score_candidates(candidates, load_presets()[preset], preset, "carry_only")
 
 
 # Ranks

@@ -3,7 +3,9 @@
 Pools and weights per profile and method, their figures, their risk, the gates they pass or fail.
 """
 
+from tools.candidates.all_in import World, all_in_views, net_income, scored_figures, view_of
 from tools.candidates.construct import CandidateSet, Draft, build_candidates
+from tools.candidates.fired import capped, rejected, sent_back
 from tools.candidates.gates import Assessed, assess_candidates, conflicts, vetoes
 from tools.candidates.measure import Measured, measure
 
@@ -12,9 +14,17 @@ __all__ = [
     "CandidateSet",
     "Draft",
     "Measured",
+    "World",
+    "all_in_views",
     "assess_candidates",
     "build_candidates",
+    "capped",
     "conflicts",
     "measure",
+    "net_income",
+    "rejected",
+    "scored_figures",
+    "sent_back",
     "vetoes",
+    "view_of",
 ]

@@ -9,12 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.candidates.measure import Measured, significant
-from tools.records import Conflict, Gate, LargestShare, Mandate, ProfileId, RiskReport
+from tools.candidates.all_in import Loss, view_of
+from tools.candidates.measure import Measured, SharpeEvidence, sharpe_evidence
+from tools.records import Conflict, Gate, LargestShare, Mandate, ProfileId, RiskReport, RiskView
 from tools.strategies.profiles import Limits, Profile, permitted
 from tools.strategies.universe import Pool
+from tools.units import significant
 
-CARRY_UNTESTABLE = ("var_95", "cvar_95", "max_drawdown")
+LOSS_RULES = ("var_95", "cvar_95", "max_drawdown")
 _EPSILON = 1e-9  # weights sum to 1 within this
 
 
@@ -34,25 +36,34 @@ class Assessed:
 
 def assess_candidates(
     measured: Sequence[Measured],
+    losses: Sequence[Loss],
     mandate: Mandate,
     profiles: Mapping[ProfileId, Profile],
     limits: Limits,
     amount_usd: float | None,
+    risk_free_rate: float,
 ) -> tuple[Assessed, ...]:
     """Report the risk of every candidate and hold it against every limit.
 
-    ``limits`` are those of the mandate's risk with the user's own in their place; ``amount_usd`` None leaves the
-    position gate untested.
+    ``losses`` are the all-in views of the same candidates. ``limits`` are those of the mandate's risk with the user's
+    own in their place; ``amount_usd`` None leaves the position gate untested; ``risk_free_rate`` is per year.
     """
+    evidence = sharpe_evidence(measured, risk_free_rate)
     assessed = []
-    for candidate in measured:
-        report = risk_report(candidate, amount_usd)
+    for candidate, loss, proof in zip(measured, losses, evidence, strict=True):
+        report = risk_report(candidate, loss, proof, view_of(mandate.risk), amount_usd)
         assessed.append(Assessed(candidate, report, tuple(_gates(candidate, report, mandate, profiles, limits))))
     return tuple(assessed)
 
 
-def risk_report(candidate: Measured, amount_usd: float | None) -> RiskReport:
-    """Collect what can be said of a candidate's risk; the loss figures are historical simulation on carry alone."""
+def risk_report(
+    candidate: Measured, loss: Loss, proof: SharpeEvidence, view: RiskView, amount_usd: float | None
+) -> RiskReport:
+    """Collect what can be said of a candidate's risk.
+
+    ``var_95``, ``cvar_95`` and ``max_drawdown`` are historical simulation on carry alone; ``loss`` has the view with
+    events and costs.
+    """
     draft, metrics = candidate.draft, candidate.metrics
     pools = list(zip(draft.pools, (float(w) for w in draft.weights), strict=True))
     families: dict[str, float] = {}
@@ -91,6 +102,14 @@ def risk_report(candidate: Measured, amount_usd: float | None) -> RiskReport:
         else max(position_share(weight, amount_usd, pool.row.tvl_usd) for pool, weight in pools),
         smallest_history_days=min(pool.history.days for pool, _ in pools),
         smallest_tvl_usd=min(pool.row.tvl_usd for pool, _ in pools),
+        gate_view=view,
+        all_in=loss.all_in,
+        exposure=loss.exposure,
+        stress=list(loss.stress),
+        sharpe_probability=proof.probability,
+        deflated_sharpe=proof.deflated,
+        trials=proof.trials,
+        missing=dict(proof.missing),
     )
 
 
@@ -136,10 +155,22 @@ def _gates(
         gates.append(_at_least("min_pools", count, float(mandate.min_pools)))
     if mandate.max_pools is not None:
         gates.append(_at_most("max_pools", count, float(mandate.max_pools)))
-    for rule in CARRY_UNTESTABLE:
-        gate = _at_most(rule, metrics[rule], getattr(limits, rule))
-        gates.append(gate.model_copy(update={"tested": not gate.passed}))
-    return gates
+    return [*gates, *_loss_gates(report, limits)]
+
+
+def _loss_gates(report: RiskReport, limits: Limits) -> list[Gate]:
+    """Hold the limits on loss against the view that the level of risk asks for.
+
+    Carry alone cannot show a loss, so passing on it proves nothing.
+    """
+    if report.gate_view == "all_in":
+        losses = (report.all_in.var_95, report.all_in.cvar_95, report.all_in.drawdown_95)
+    else:
+        losses = (report.var_95, report.cvar_95, report.max_drawdown)
+    gates = [_at_most(rule, loss, getattr(limits, rule)) for rule, loss in zip(LOSS_RULES, losses, strict=True)]
+    if report.gate_view == "all_in":
+        return gates
+    return [gate.model_copy(update={"tested": not gate.passed}) for gate in gates]
 
 
 def _profile_gate(profile_id: ProfileId, mandate: Mandate, profiles: Mapping[ProfileId, Profile]) -> Gate:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tools.candidates.construct import CandidateSet, Draft
 from tools.metrics import compute_metrics, missing_reasons
+from tools.metrics.sharpe import (
+    deflated_sharpe,
+    deflated_sharpe_reasons,
+    probabilistic_sharpe,
+    probabilistic_sharpe_reasons,
+)
 from tools.records import METRIC_KEYS, Window
 from tools.strategies.universe import Universe
-from tools.units import FloatArray, daily_return
+from tools.units import FloatArray, daily_return, significant
 
 AVERAGING_DAYS = 30
-STORED_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,41 @@ def _measured(
     )
 
 
-def significant(value: float, digits: int = STORED_DIGITS) -> float:
-    """Round to significant digits; -0.0 becomes 0.0."""
-    return float(f"{value:.{digits - 1}e}") + 0.0
+class SharpeEvidence(NamedTuple):
+    """How sure a Sharpe ratio is: probabilities that it is above 0, and above luck; None with a reason in ``missing``.
+
+    ``deflated`` counts the ``trials``: the strategies that were tried for the mandate.
+    """
+
+    probability: float | None
+    deflated: float | None
+    trials: int
+    missing: Mapping[str, str]
+
+
+def sharpe_evidence(measured: Sequence[Measured], risk_free_rate: float) -> list[SharpeEvidence]:
+    """Return the probabilistic and the deflated Sharpe ratio of every candidate, all of them counted as trials."""
+    if not measured:
+        return []
+    trials = len(measured)
+    returns = np.array([candidate.returns for candidate in measured])
+    probabilities = probabilistic_sharpe(returns, risk_free_rate=risk_free_rate)
+    deflated = deflated_sharpe(returns, trials, risk_free_rate=risk_free_rate)
+    doubts = zip(
+        probabilistic_sharpe_reasons(returns, risk_free_rate),
+        deflated_sharpe_reasons(returns, trials, risk_free_rate=risk_free_rate),
+        strict=True,
+    )
+    return [
+        SharpeEvidence(_or_none(probability), _or_none(over_luck), trials, _named(*doubt))
+        for probability, over_luck, doubt in zip(probabilities, deflated, doubts, strict=True)
+    ]
+
+
+def _named(probability: str | None, deflated: str | None) -> dict[str, str]:
+    reasons = {"sharpe_probability": probability, "deflated_sharpe": deflated}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _or_none(value: float) -> float | None:
+    return significant(float(value)) if math.isfinite(value) else None

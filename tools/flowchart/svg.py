@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from tools.flowchart import typeface
+from tools.flowchart.elements import BAND, FAINT, INK, PAPER, SOFT, TRACK, clean, dashed, px, rect, text
 from tools.flowchart.layout import (
     FOOTER,
     HEADER,
@@ -39,7 +40,6 @@ class Look(NamedTuple):
     dashes: str
 
 
-INK, SOFT, FAINT, PAPER, BAND, TRACK = "#1b2530", "#414c59", "#6f7b88", "#ffffff", "#f1f4f8", "#dfe5ec"
 LOOKS = {
     "neutral": Look("#8b96a3", PAPER, INK, 1.2, ""),
     "passed": Look("#1a7f37", "#f2fbf4", "#0f5a24", 1.8, ""),
@@ -81,36 +81,15 @@ def to_svg(graph: nx.DiGraph[str]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _clean(text: str) -> str:
-    return escape(typeface.drawable(text), quote=True)
-
-
-def _n(value: float) -> str:
-    return f"{round(value, 1):g}"
-
-
-def _text(text: str, x: float, y: float, size: float, colour: str, *, bold: bool = False, extra: str = "") -> str:
-    weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{colour}"{weight}{extra}>{_clean(text)}</text>'
-
-
-def _rect(x: float, y: float, width: float, height: float, radius: float, rest: str) -> str:
-    return f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="{_n(radius)}" {rest}/>'
-
-
-def _dashes(pattern: str) -> str:
-    return f' stroke-dasharray="{pattern}"' if pattern else ""
-
-
 def _opening(graph: nx.DiGraph[str], drawing: Drawing) -> str:
-    width, height = _n(drawing.width), _n(drawing.height)
+    width, height = px(drawing.width), px(drawing.height)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
             f'role="img" font-family="{escape(typeface.FAMILY)}">',
-            f"<title>{_clean(_title(graph))}</title>",
-            f"<desc>{_clean(_description(graph, drawing))}</desc>",
-            _rect(0, 0, drawing.width, drawing.height, 0, f'fill="{PAPER}"'),
+            f"<title>{clean(_title(graph))}</title>",
+            f"<desc>{clean(_description(graph, drawing))}</desc>",
+            rect(0, 0, drawing.width, drawing.height, 0, f'fill="{PAPER}"'),
         ]
     )
 
@@ -135,11 +114,11 @@ def _band(band: Band, drawing: Drawing) -> str:
     height = drawing.height - HEADER - FOOTER
     colour = FAINT if band.empty else INK
     parts = [
-        _rect(band.x, HEADER, band.width, height, 12, f'fill="{BAND}"'),
-        _text(band.name, band.x + LANE_INSET + 2, HEADER + 29, 15, colour, bold=True),
+        rect(band.x, HEADER, band.width, height, 12, f'fill="{BAND}"'),
+        text(band.name, band.x + LANE_INSET + 2, HEADER + 29, 15, colour, bold=True),
     ]
     if band.empty:
-        parts.append(_text(band.empty, band.x + LANE_INSET + 2, HEADER + LANE_HEAD + 14, 14, SOFT))
+        parts.append(text(band.empty, band.x + LANE_INSET + 2, HEADER + LANE_HEAD + 14, 14, SOFT))
     return "\n".join(parts)
 
 
@@ -147,8 +126,8 @@ def _heading(graph: nx.DiGraph[str], drawing: Drawing) -> list[str]:
     room = drawing.width - 2 * MARGIN
     title = typeface.wrap(_title(graph), room, 24, bold=True, most=1)[0]
     parts = [
-        _text(title, MARGIN, 44, 24, INK, bold=True),
-        _text(f"The run, step by step, as of {graph.graph['as_of']}", MARGIN, 71, 15, SOFT),
+        text(title, MARGIN, 44, 24, INK, bold=True),
+        text(f"The run, step by step, as of {graph.graph['as_of']}", MARGIN, 71, 15, SOFT),
     ]
     return [*parts, *(_synthetic(drawing) if graph.graph["synthetic"] else [])]
 
@@ -158,8 +137,8 @@ def _synthetic(drawing: Drawing) -> list[str]:
     width = typeface.width(label, 14, bold=True) + 28
     x = drawing.width - MARGIN - width
     return [
-        _rect(x, 52, width, 28, 6, f'fill="{LOOKS["untested"].text}"'),
-        _text(label, x + 14, 71, 14, PAPER, bold=True),
+        rect(x, 52, width, 28, 6, f'fill="{LOOKS["untested"].text}"'),
+        text(label, x + 14, 71, 14, PAPER, bold=True),
     ]
 
 
@@ -171,8 +150,8 @@ def _edge(route: Route) -> str:
     size = 6.0 + line * 0.7
     down, left = x2 == x3, x3 < x2
     tip = (x3, y3 - size) if down else (x3 + size * (1 if left else -1), y3)
-    path = f"M{_n(x0)} {_n(y0)}C{_n(x1)} {_n(y1)} {_n(x2)} {_n(y2)} {_n(tip[0])} {_n(tip[1])}"
-    curve = f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{_n(line)}"{_dashes(dashes)}/>'
+    path = f"M{px(x0)} {px(y0)}C{px(x1)} {px(y1)} {px(x2)} {px(y2)} {px(tip[0])} {px(tip[1])}"
+    curve = f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{px(line)}"{dashed(dashes)}/>'
     return f'{curve}\n<path d="{_arrowhead((x3, y3), tip, size * 0.55)}" fill="{colour}"/>'
 
 
@@ -181,7 +160,7 @@ def _arrowhead(point: tuple[float, float], base: tuple[float, float], half: floa
         corners = [(base[0] - half, base[1]), (base[0] + half, base[1])]
     else:
         corners = [(base[0], base[1] - half), (base[0], base[1] + half)]
-    return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in [point, *corners]) + "Z"
+    return "M" + "L".join(f"{px(x)} {px(y)}" for x, y in [point, *corners]) + "Z"
 
 
 def _edge_label(route: Route) -> str:
@@ -189,15 +168,15 @@ def _edge_label(route: Route) -> str:
     x, y = (x0 + x3) / 2, (y0 + y3) / 2 + LABEL_SIZE * 1.25  # under the line, not on it
     colour = EDGE_LOOKS[route.attributes["style"]][0]
     halo = f' text-anchor="middle" stroke="{PAPER}" stroke-width="4" stroke-linejoin="round" paint-order="stroke"'
-    return _text(route.attributes["label"], x, y, LABEL_SIZE, colour, extra=halo)
+    return text(route.attributes["label"], x, y, LABEL_SIZE, colour, extra=halo)
 
 
 def _box(graph: nx.DiGraph[str], box: Box) -> str:
     verdict = graph.nodes[box.node]["verdict"]
     look = LOOKS[verdict]
-    border = f'fill="{look.fill}" stroke="{look.border}" stroke-width="{_n(look.line)}"{_dashes(look.dashes)}'
-    tooltip = "\n".join(_clean(line) for line in graph.nodes[box.node]["label"])
-    parts = [f"<g><title>{tooltip}</title>", _rect(box.x, box.y, box.width, box.height, 9, border)]
+    border = f'fill="{look.fill}" stroke="{look.border}" stroke-width="{px(look.line)}"{dashed(look.dashes)}'
+    tooltip = "\n".join(clean(line) for line in graph.nodes[box.node]["label"])
+    parts = [f"<g><title>{tooltip}</title>", rect(box.x, box.y, box.width, box.height, 9, border)]
     if MARKS[verdict]:
         parts.append(_badge(box.x + box.lines[0].x - 17, box.y + box.lines[0].y - 5.2, verdict))
     parts.extend(_line(box, line, look) for line in box.lines)
@@ -208,23 +187,23 @@ def _box(graph: nx.DiGraph[str], box: Box) -> str:
 
 def _line(box: Box, line: TextLine, look: Look) -> str:
     colour = look.text if line.title else LINE_COLOURS.get(line.tone, SOFT)
-    text = _text(line.text, box.x + line.x, box.y + line.y, line.size, colour, bold=line.title)
-    return f"{_text(line.mark, box.x + PADDING, box.y + line.y, line.size, colour)}\n{text}" if line.mark else text
+    words = text(line.text, box.x + line.x, box.y + line.y, line.size, colour, bold=line.title)
+    return f"{text(line.mark, box.x + PADDING, box.y + line.y, line.size, colour)}\n{words}" if line.mark else words
 
 
 def _bar(box: Box, weight: float) -> list[str]:
     """Draw the share of the money as a bar along the bottom of the box."""
     x, y, full = box.x + PADDING, box.y + box.height - PADDING - 3, box.width - 2 * PADDING
     return [
-        _rect(x, y, full, 5, 2.5, f'fill="{TRACK}"'),
-        _rect(x, y, max(5.0, full * weight), 5, 2.5, f'fill="{LOOKS["chosen"].border}"'),
+        rect(x, y, full, 5, 2.5, f'fill="{TRACK}"'),
+        rect(x, y, max(5.0, full * weight), 5, 2.5, f'fill="{LOOKS["chosen"].border}"'),
     ]
 
 
 def _badge(x: float, y: float, verdict: str) -> str:
     """Draw the mark of a verdict, white in a disc."""
-    mark = _text(MARKS[verdict], x, y + 4.7, 13, PAPER, bold=True, extra=' text-anchor="middle"')
-    return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="9" fill="{LOOKS[verdict].border}"/>\n{mark}'
+    mark = text(MARKS[verdict], x, y + 4.7, 13, PAPER, bold=True, extra=' text-anchor="middle"')
+    return f'<circle cx="{px(x)}" cy="{px(y)}" r="9" fill="{LOOKS[verdict].border}"/>\n{mark}'
 
 
 def _legend(graph: nx.DiGraph[str], drawing: Drawing) -> Iterable[str]:
@@ -235,5 +214,5 @@ def _legend(graph: nx.DiGraph[str], drawing: Drawing) -> Iterable[str]:
         if verdict not in used:
             continue
         yield _badge(x, y - 4.6, verdict)
-        yield _text(meaning, x + 16, y, 14, SOFT)
+        yield text(meaning, x + 16, y, 14, SOFT)
         x += typeface.width(meaning, 14) + 52

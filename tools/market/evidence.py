@@ -95,12 +95,18 @@ class Evidence:
             self._hacks = sorted((_plain(row) for row in self.source.hacks(as_of)), key=canonical_json)
         return list(self._hacks)
 
-    def table(self, kind: str, name: str, as_of: dt.date) -> list[dict[str, str]] | None:
-        """Return a table up to ``as_of``; None where the source lacks it, which is remembered too."""
+    def table(self, kind: str, name: str, as_of: dt.date, first: dt.date | None = None) -> list[dict[str, str]] | None:
+        """Return a table up to ``as_of``; None where the source lacks it, which is remembered too.
+
+        ``first`` leaves out, and does not save, rows dated before it. A table is read once: what was read first stays.
+        """
         self._reading(as_of)
         key = f"{kind}/{name}"
         if key not in self._tables:
-            self._tables[key] = _plain(self.source.table(kind, name, as_of))
+            rows = self.source.table(kind, name, as_of)
+            if rows is not None and first is not None:
+                rows = [row for row in rows if not str(row.get("date", "")) < first.isoformat()]
+            self._tables[key] = _plain(rows)
         return self._tables[key]
 
     def payload(self) -> dict[str, Any]:

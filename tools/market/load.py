@@ -12,6 +12,10 @@ from tools.market.snapshot import History, Market, Progress
 from tools.records import Asset
 
 PRICE_TABLES: dict[Asset, str] = {"ETH": "eth_usd_daily.csv", "BTC": "btc_usd_daily.csv"}
+# Gas is paid in ether; the prices of the great dollars show whether one of them is off its peg.
+COST_TABLES = ("eth_gas_gwei_daily.csv", "eth_usd_daily.csv")
+TOKEN_TABLES: dict[str, str] = {"USDC": "usdc_usd_daily.csv", "USDT": "usdt_usd_daily.csv", "DAI": "dai_usd_daily.csv"}
+PRICE_DAYS = 400  # of these tables: a year, and what may stand in for a missing day
 MAX_FAILED_SHARE = 0.2
 
 Screen = Callable[[ParsedRows], dict[str, str]]
@@ -53,6 +57,8 @@ def read_market(
             histories[pool_id] = result
         else:
             excluded[pool_id] = result
+    first_price = day - dt.timedelta(days=PRICE_DAYS)
+    wanted_tables = (*COST_TABLES, *(TOKEN_TABLES.values() if asset == "USD" else ()))
     return Market(
         source=source.label,
         synthetic=source.synthetic,
@@ -66,6 +72,7 @@ def read_market(
         protocol_tvl_usd=protocol_tvl(parsed),
         hacks=source.hacks(day),
         prices=source.table("prices", PRICE_TABLES[asset], day) if asset in PRICE_TABLES else None,
+        tables={name: source.table("prices", name, day, first_price) for name in wanted_tables},
         sha256=source.sha256(),
         warnings=(f"{len(failed)} histories could not be fetched",) if failed else (),
     )

@@ -107,7 +107,7 @@ class Market:
 
     ``rows`` are the pools that passed their checks, ``screened`` those of them whose histories were wanted,
     ``histories`` the usable ones; ``excluded`` says, by id, why each other pool has none. ``sha256`` is over all raw
-    rows that were read.
+    rows that were read. ``tables`` are price tables by file name, None where the source lacks one.
     """
 
     source: str
@@ -122,5 +122,6 @@ class Market:
     protocol_tvl_usd: Mapping[str, float]
     hacks: Sequence[RawRow]
     prices: Sequence[Mapping[str, str]] | None
+    tables: Mapping[str, Sequence[Mapping[str, str]] | None]
     sha256: str
     warnings: tuple[str, ...] = ()

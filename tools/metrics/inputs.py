@@ -25,16 +25,27 @@ def checked(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:
     The input itself is never written to. NaN and infinity raise ValueError naming the first place; so does another
     shape.
     """
+    array = shaped(values, name, dimensions)
+    check_finite(array, name)
+    return array
+
+
+def shaped(values: npt.ArrayLike, name: str, dimensions: int) -> FloatArray:
+    """Return ``values`` as ``checked`` does, of any content."""
     array = np.asarray(values, dtype=np.float64, order="C")
     if array.ndim != dimensions or array.shape[-1] == 0:
         raise ValueError(f"{name} must have {dimensions} dimension(s) and at least one day, not shape {array.shape}")
+    return array
+
+
+def check_finite(array: FloatArray, name: str) -> None:
+    """Raise ValueError naming the first place that is NaN or infinite."""
     finite = np.isfinite(array)
     if not finite.all():
         place = tuple(int(index[0]) for index in np.nonzero(~finite))
         raise ValueError(
             f"{name}[{', '.join(map(str, place))}] is {array[place]}: every return must be a finite number"
         )
-    return array
 
 
 def without_variance(std: FloatArray, mean: FloatArray) -> BoolArray:

@@ -51,11 +51,11 @@ def _rules(returns: FloatArray, benchmark: FloatArray, no_return: BoolArray) -> 
     every = np.ones(returns.shape[0], dtype=np.bool_)
     young, short, single = (_fewer_than(least, returns) for least in (DAYS_FOR_RETURN, DAYS_FOR_RATIOS, 2))
     huge = np.abs(returns).max(axis=1) > _LARGEST, _BEYOND_FLOATS
-    flat = _flat(returns), "the returns do not vary"
+    flat = is_flat(returns), "the returns do not vary"
     few = with_few_distinct(returns), f"fewer than {DISTINCT_RETURNS} distinct returns"
     safe = every, "no day below the risk-free rate"
     ruin = returns.min(axis=1) < -1.0, "a day loses more than everything"
-    steady = every & _flat(benchmark[None]), "the benchmark does not vary"
+    steady = every & is_flat(benchmark[None]), "the benchmark does not vary"
     return {
         "annual_return": [young, ruin],
         "annual_volatility": [single],
@@ -77,7 +77,7 @@ def _fewer_than(days: int, returns: FloatArray) -> _Rule:
     return np.full(returns.shape[0], returns.shape[1] < days), f"fewer than {days} days"
 
 
-def _flat(returns: FloatArray) -> BoolArray:
+def is_flat(returns: FloatArray) -> BoolArray:
     """Tell which rows (n_strategies, n_days) have no variance; a single day has none."""
     if returns.shape[1] < 2:
         return np.ones(returns.shape[0], dtype=np.bool_)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tools.market.names import family_aliases, family_of
 from tools.risk.protocol_facts import (
@@ -50,9 +50,18 @@ CLEAN_YEARS = 4.0
 UNKNOWN_RISK = 0.75
 UNAUDITED_RISK = 0.60
 YOUNG_RISK, YOUNG_DAYS = 0.60, 180
+# Whose word is enough: at least so risky, however good the rest. An oracle of one's own that prices collateral is worse
+# than the report of one's own balances that every staking protocol needs.
+ADMIN_RISK: Mapping[Admin, float] = {"company": 0.40, "single_key": 0.60}
+ORACLE_RISK: Mapping[Oracle, float] = {"own": 0.30, "issuer": 0.40}
+OWN_REPORT_RISK = 0.15
+STAKING: frozenset[Kind] = frozenset({"liquid_staking", "restaking", "custodial_staking"})
 EXPLOIT_DAYS = 365
 # (risk, loss in dollars, loss as a share of the TVL): the first row counts of which the loss reaches either size.
 EXPLOIT_TIERS = ((0.75, 1e8, 0.10), (0.60, 1e7, 0.01), (0.50, 1e6, 0.001), (0.45, 0.0, 0.0))
+
+
+FactFiles: TypeAlias = tuple[Path, ...]
 
 
 class Category(NamedTuple):
@@ -92,6 +101,7 @@ ADMIN: Mapping[Admin, tuple[float, str]] = {
     "timelock": (0.8, "changes wait in a timelock or a vote"),
     "multisig": (0.45, "a multisig can change it"),
     "company": (0.25, "one company can change it"),
+    "single_key": (0.0, "one key can change it"),
 }
 ORACLE: Mapping[Oracle, tuple[float, str]] = {
     "none": (1.0, "needs no oracle"),
@@ -142,7 +152,7 @@ _UNKNOWN = Cap(UNKNOWN_RISK, "nothing is known of this protocol or version at th
 _UNAUDITED = Cap(UNAUDITED_RISK, "no audit known")
 
 
-class _Exploit(NamedTuple):
+class Exploit(NamedTuple):
     """A row of the list of exploits; None where the list does not say or says something unreadable."""
 
     name: str
@@ -168,17 +178,19 @@ def assess(
     protocol_tvl_usd: float | None,
     hacks: Sequence[Mapping[str, Any]],
     facts: Path | None = None,
+    extra: Path | None = None,
 ) -> ProtocolAssessment:
     """Assess the protocol behind a DefiLlama project slug at the end of the UTC day ``as_of``.
 
     ``protocol_tvl_usd`` is the TVL of the whole family in the market of that day, in dollars (see ``family_tvl``); None
     means unknown and scores worst. ``hacks`` are rows of DefiLlama's list of exploits (``date`` in unix seconds,
     ``name``, ``amount`` in dollars, ``targetType``, ``parentProtocolId``). Later rows are ignored, and a list without
-    a row up to ``as_of`` is no proof of a clean record. ``facts`` replaces the project's own data file.
+    a row up to ``as_of`` is no proof of a clean record. ``facts`` replaces the project's own data file,
+    ``extra`` adds facts of the user's own to it.
     Raises ``ValueError`` for a TVL that is negative or not finite, and ``UsageError`` for a file of facts that does not
     hold what it should.
     """
-    return assess_all({project: protocol_tvl_usd}, as_of=as_of, hacks=hacks, facts=facts)[project]
+    return assess_all({project: protocol_tvl_usd}, as_of=as_of, hacks=hacks, facts=facts, extra=extra)[project]
 
 
 def assess_all(
@@ -187,11 +199,17 @@ def assess_all(
     as_of: dt.date,
     hacks: Sequence[Mapping[str, Any]],
     facts: Path | None = None,
+    extra: Path | None = None,
 ) -> dict[str, ProtocolAssessment]:
     """Assess many project slugs of one day as ``assess`` does, reading the list of exploits once: slug → assessment."""
-    path = facts or FACTS
-    exploits = _exploits_by_family(hacks, as_of, path)
-    return {project: _assess(project, as_of, tvl, exploits, path) for project, tvl in tvl_usd.items()}
+    files = fact_files(extra, facts or FACTS)
+    exploits = exploits_by_family(hacks, as_of, files)
+    return {project: _assess(project, as_of, tvl, exploits, files) for project, tvl in tvl_usd.items()}
+
+
+def fact_files(extra: Path | None, facts: Path = FACTS) -> FactFiles:
+    """Return the files of facts to read: the first, and the user's own if there is one."""
+    return (facts,) if extra is None else (facts, extra)
 
 
 def family_tvl(pools: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -203,11 +221,11 @@ def family_tvl(pools: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def _assess(
-    project: str, as_of: dt.date, tvl_usd: float | None, exploits: Mapping[str, Sequence[_Exploit]], path: Path
+    project: str, as_of: dt.date, tvl_usd: float | None, exploits: Mapping[str, Sequence[Exploit]], files: FactFiles
 ) -> ProtocolAssessment:
     if tvl_usd is not None and not (math.isfinite(tvl_usd) and tvl_usd >= 0.0):
         raise ValueError(f"the TVL of {project!r} must be finite and not negative, not {tvl_usd!r}")
-    standing = _standing(project, as_of, path)
+    standing = _standing(project, as_of, files)
     own = exploits.get(standing.family, ())
     record = _record(own, as_of, listed=bool(exploits))
     components = {
@@ -228,14 +246,14 @@ def _assess(
 
 
 @lru_cache(maxsize=8192)
-def _standing(project: str, as_of: dt.date, path: Path) -> _Standing:
+def _standing(project: str, as_of: dt.date, files: FactFiles) -> _Standing:
     family = family_of(project)
-    known = load_facts(path).get(family)
+    known = load_facts(*files).get(family)
     launch = launched(known.launch, project, family, as_of) if known else None
     if known is None or launch is None:
         return _unknown(family)
     audits = _audits(known, project, family, as_of)
-    category = latest(known.category, project, family, as_of)
+    category = _kind_of(known, project, family, as_of)
     bounty = latest(known.bug_bounty_usd, project, family, as_of)
     governance = latest(known.governance, project, family, as_of)
     admin = latest(known.admin, project, family, as_of)
@@ -246,7 +264,8 @@ def _standing(project: str, as_of: dt.date, path: Path) -> _Standing:
         _graded("admin", admin, ADMIN, TECHNICAL_WEIGHTS),
         _graded("oracle", oracle, ORACLE, TECHNICAL_WEIGHTS),
     )
-    caps = (*_young(launch, as_of), *_unaudited(known, project, family, as_of), *_layered(category))
+    trusted = (*_changed_by_one(admin), *_priced_by_itself(oracle, category))
+    caps = (*_young(launch, as_of), *_unaudited(known, project, family, as_of), *_layered(category), *trusted)
     return _Standing(family, True, audits, community, _mix(technical, WEIGHTS["technical"]), caps)
 
 
@@ -289,6 +308,14 @@ def _bounty(fact: Fact[int] | None) -> Component:
         return Component(0.0, COMMUNITY_WEIGHTS["bounty"], "bug bounty unknown")
     score = _log_score(fact.value, BOUNTY_RANGE_USD)
     return _from_facts(score, COMMUNITY_WEIGHTS["bounty"], f"bug bounty up to ${fact.value:,}", [fact])
+
+
+def _kind_of(known: FamilyFacts, project: str, family: str, as_of: dt.date) -> Fact[Kind] | None:
+    """Return the kind of a product; of a family as a whole, whose products are of several kinds, the riskiest."""
+    if project != family or any(project in fact.covers for fact in known.category):
+        return latest(known.category, project, family, as_of)
+    facts = holding(known.category, project, family, as_of)
+    return max(facts, key=lambda fact: (CATEGORIES[fact.value].risk_at_least, fact.since), default=None)
 
 
 def _category(fact: Fact[Kind] | None) -> Component:
@@ -346,13 +373,27 @@ def _unaudited(known: FamilyFacts, project: str, family: str, as_of: dt.date) ->
     return () if own else (_UNAUDITED,)
 
 
+def _changed_by_one(admin: Fact[Admin] | None) -> tuple[Cap, ...]:
+    at_least = ADMIN_RISK.get(admin.value) if admin else None
+    return () if admin is None or at_least is None else (Cap(at_least, ADMIN[admin.value][1]),)
+
+
+def _priced_by_itself(oracle: Fact[Oracle] | None, category: Fact[Kind] | None) -> tuple[Cap, ...]:
+    at_least = ORACLE_RISK.get(oracle.value) if oracle else None
+    if oracle is None or at_least is None:
+        return ()
+    if oracle.value == "own" and category is not None and category.value in STAKING:
+        return (Cap(OWN_REPORT_RISK, "reports its own balances"),)
+    return (Cap(at_least, ORACLE[oracle.value][1]),)
+
+
 def _layered(fact: Fact[Kind] | None) -> tuple[Cap, ...]:
     """Cap a kind that carries more than the risk of its own code: what it sits on, who steers it, what it bets on."""
     category = CATEGORIES[fact.value] if fact else None
     return (Cap(category.risk_at_least, category.words),) if category and category.risk_at_least > 0.0 else ()
 
 
-def _exploit_caps(exploits: Sequence[_Exploit], as_of: dt.date, tvl_usd: float | None) -> list[Cap]:
+def _exploit_caps(exploits: Sequence[Exploit], as_of: dt.date, tvl_usd: float | None) -> list[Cap]:
     return [
         _exploit_cap(exploit, tvl_usd)
         for exploit in exploits
@@ -360,7 +401,7 @@ def _exploit_caps(exploits: Sequence[_Exploit], as_of: dt.date, tvl_usd: float |
     ]
 
 
-def _exploit_cap(exploit: _Exploit, tvl_usd: float | None) -> Cap:
+def _exploit_cap(exploit: Exploit, tvl_usd: float | None) -> Cap:
     day = "on an unknown day" if exploit.day is None else f"on {exploit.day.isoformat()}"
     if exploit.loss_usd is None or tvl_usd is None:
         what = "loss" if exploit.loss_usd is None else "TVL to compare the loss with"
@@ -373,7 +414,7 @@ def _exploit_cap(exploit: _Exploit, tvl_usd: float | None) -> Cap:
 # --- the list of exploits --------------------------------------------------------------------------------------------
 
 
-def _record(exploits: Sequence[_Exploit], as_of: dt.date, *, listed: bool) -> Component:
+def _record(exploits: Sequence[Exploit], as_of: dt.date, *, listed: bool) -> Component:
     """Score the years since the last exploit of the family; without a list there is no record to speak of."""
     weight = COMMUNITY_WEIGHTS["record"]
     if not listed:
@@ -391,40 +432,42 @@ def _record(exploits: Sequence[_Exploit], as_of: dt.date, *, listed: bool) -> Co
     return Component(score, weight, evidence, ("DefiLlama's list of exploits",), last)
 
 
-def _exploits_by_family(hacks: Sequence[Mapping[str, Any]], as_of: dt.date, path: Path) -> dict[str, list[_Exploit]]:
+def exploits_by_family(
+    hacks: Sequence[Mapping[str, Any]], as_of: dt.date, files: FactFiles = (FACTS,)
+) -> dict[str, list[Exploit]]:
     """Return the exploits up to the end of the day by family, without those of centralised exchanges.
 
     A row whose day cannot be read is kept: an exploit of unknown date is not a reason to feel safe.
     """
     end = end_of_day(as_of).timestamp()
-    found: dict[str, list[_Exploit]] = {}
+    found: dict[str, list[Exploit]] = {}
     for row in hacks:
         seconds = _number(row.get("date"))
         if row.get("targetType") == "CEX" or (seconds is not None and seconds > end):
             continue
-        exploit = _Exploit(str(row.get("name") or "").strip(), _day(seconds), _number(row.get("amount")))
-        for family in _exploit_families(exploit.name, str(row.get("parentProtocolId") or ""), path):
+        exploit = Exploit(str(row.get("name") or "").strip(), _day(seconds), _number(row.get("amount")))
+        for family in _exploit_families(exploit.name, str(row.get("parentProtocolId") or ""), files):
             found.setdefault(family, []).append(exploit)
     return found
 
 
 @lru_cache(maxsize=65_536)
-def _exploit_families(name: str, parent: str, path: Path) -> tuple[str, ...]:
+def _exploit_families(name: str, parent: str, files: FactFiles) -> tuple[str, ...]:
     """Return the families that a row is about: by its parent protocol and by its name, both compared whole.
 
     What is in brackets is dropped (``Hegic(old contract)``). A family named in passing is not meant: ``LeadBlock's
     Morpho Blue Market`` was a market that somebody set up wrongly, not Morpho.
     """
     plain = re.sub(r"\(.*?\)", "", name).strip().lower()
-    families = {_exploit_names(path).get(plain) or family_aliases().get(plain) or family_of(plain)} if plain else set()
+    families = {_exploit_names(files).get(plain) or family_aliases().get(plain) or family_of(plain)} if plain else set()
     if parent.startswith("parent#"):
         families.add(family_of(parent.removeprefix("parent#")))
     return tuple(sorted(families))
 
 
 @lru_cache(maxsize=8)
-def _exploit_names(path: Path) -> Mapping[str, str]:
-    return {name.lower(): family for family, known in load_facts(path).items() for name in known.exploit_names}
+def _exploit_names(files: FactFiles) -> Mapping[str, str]:
+    return {name.lower(): family for family, known in load_facts(*files).items() for name in known.exploit_names}
 
 
 def _number(value: object) -> float | None:

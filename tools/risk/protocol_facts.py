@@ -23,7 +23,7 @@ Kind = Literal[
     "synthetic_dollar",
 ]  # fmt: skip
 Governance = Literal["token_vote", "ungoverned", "council", "company"]
-Admin = Literal["immutable", "timelock", "multisig", "company"]
+Admin = Literal["immutable", "timelock", "multisig", "company", "single_key"]
 Oracle = Literal["none", "network", "market_chosen", "own", "issuer"]
 Words = Annotated[str, Field(min_length=1, max_length=80)]
 Dollars = Annotated[int, Field(gt=0)]
@@ -63,12 +63,29 @@ class FamilyFacts(Record):
 
 
 @lru_cache(maxsize=8)
-def load_facts(path: Path = FACTS) -> Mapping[str, FamilyFacts]:
-    """Read and check a file of facts, once per path: family → what is known of it.
+def load_facts(path: Path = FACTS, *extra: Path) -> Mapping[str, FamilyFacts]:
+    """Read and check files of facts, once per set of files: family → what is known of it.
 
+    ``extra`` files hold facts of the user's own, in the same form: families that they add are new, facts of a known
+    family stand beside those of the first file, and of two of the same day the user's counts.
     Raises ``UsageError`` naming the file and the entry: unreadable TOML, an unknown key or value, a fact without date
     or source, a table that is no family, a slug under the wrong family.
     """
+    merged = _read_facts(path)
+    for own in extra:
+        merged |= {family: _beside(merged.get(family), facts) for family, facts in _read_facts(own).items()}
+    return merged
+
+
+def _beside(known: FamilyFacts | None, own: FamilyFacts) -> FamilyFacts:
+    """Join two sets of facts; the user's own come first, since the first of equals counts."""
+    if known is None:
+        return own
+    joined: dict[str, Any] = {name: [*getattr(own, name), *getattr(known, name)] for name in FamilyFacts.model_fields}
+    return FamilyFacts(**joined)
+
+
+def _read_facts(path: Path) -> dict[str, FamilyFacts]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from tools.verify.book import WEIGHTS, Book, JsonObject, amounts, issuer_bounds, rewards, shares
+from tools.verify.features import POSITIONAL, check_features
 from tools.verify.report import Findings, printable
 from tools.verify.series import fraction
 
@@ -33,6 +34,7 @@ def check_candidates(book: Book, findings: Findings) -> None:
         _check_weights(candidate, pointer, book.record["mandate"], findings)
         for place, pool in enumerate(candidate["pools"]):
             _check_pool(pool, f"{pointer}/pools/{place}", book, findings)
+            check_features(pool, f"{pointer}/pools/{place}", book, findings)
         _check_risk(candidate, pointer, findings)
         _check_pool_metrics(candidate, pointer, findings)
 
@@ -47,7 +49,8 @@ def _check_agreement(candidates: Sequence[JsonObject], findings: Findings) -> No
         )
         for place, pool in enumerate(candidate["pools"]):
             pointer = f"/candidates/{index}/pools/{place}"
-            own = {key: value for key, value in pool.items() if key not in ("weight", "share_of_pool")}
+            own = {key: value for key, value in pool.items() if key not in ("weight", "share_of_pool", "features")}
+            own |= {key: value for key, value in pool["features"].items() if key not in (*POSITIONAL, "missing")}
             protocol = {key: pool[key] for key in ("project", "family")}
             for known, key, facts in ((pools, pool["pool_id"], own), (protocols, pool["project"], protocol)):
                 first = known.setdefault(key, facts)

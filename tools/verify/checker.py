@@ -7,19 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from tools.verify import folder as run_folder
+from tools.verify.all_in import check_all_in, check_set_rates
 from tools.verify.book import Book
 from tools.verify.candidates import check_candidates
 from tools.verify.choice import check_choice
 from tools.verify.evidence import check_future, read_evidence
+from tools.verify.exposure import check_exposures
 from tools.verify.flowchart import check_flowchart
 from tools.verify.formula import check_derived
 from tools.verify.gates import check_gates
+from tools.verify.limits import check_discount, check_limits
 from tools.verify.market import check_market
+from tools.verify.protocols import check_protocols
 from tools.verify.report import RECORD_FILE, Findings, Report, printable
 from tools.verify.returns import check_returns
 from tools.verify.score import check_scores
 from tools.verify.series import ordinal
 from tools.verify.shape import RECOMMENDATION
+from tools.verify.sharpe import check_sharpes
+from tools.verify.simulation import check_simulations
+from tools.verify.stress import check_stress
+from tools.verify.tail import check_tails
 from tools.verify.text import check_markdown
 
 
@@ -61,6 +69,7 @@ def _check_record(
     if request is not None:
         _check_request(record, request, findings)
     evidence = None if inputs is None else read_evidence(inputs, findings)
+    returns: dict[int, list[float]] = {}
     last = ordinal(record["as_of"])
     if last is None:
         findings.at("/as_of", f"is no day: {printable(record['as_of'])}", "a day", record["as_of"])
@@ -68,30 +77,51 @@ def _check_record(
         check_future(evidence, last, findings)
         if evidence.as_of is not None or record["market"] is not None:
             findings.same("/as_of", record["as_of"][:10], (evidence.as_of or "")[:10], "the day of the saved rows")
-        _check_book(Book(record, evidence, last), findings)
+        returns = _check_book(Book(record, evidence, last), findings)
+    check_stress(record, check_exposures(record, findings), findings)
+    check_all_in(record, findings)
+    check_tails(record, findings)
+    check_protocols(record, findings)
+    check_limits(record, findings)
     check_gates(record, findings)
     check_scores(record, findings)
     check_choice(record, findings)
     check_flowchart(record, files, findings)
+    if not findings.total:  # the costly part, which adds nothing to what is already known to be wrong
+        check_simulations(record, returns, findings)
 
 
 def _check_request(record: dict[str, Any], request: dict[str, Any], findings: Findings) -> None:
     """See that what the run was asked is what the record says, as far as the request tells."""
     found = {"question": record["question"], "created_at": record["created_at"], "model": record["usage"]["model"]}
     if record["candidates"]:
-        found["preset"] = record["candidates"][0]["score"]["preset"]
-    pointers = {"model": "/usage/model", "preset": "/candidates/0/score/preset"}
+        first = record["candidates"][0]
+        found["preset"] = first["score"]["preset"]
+        found["seed"], found["hazard"] = (first["risk"]["all_in"][name] for name in ("seed", "hazard_level"))
+    pointers = {
+        "model": "/usage/model",
+        "preset": "/candidates/0/score/preset",
+        "seed": "/candidates/0/risk/all_in/seed",
+        "hazard": "/candidates/0/risk/all_in/hazard_level",
+    }
     for name, value in found.items():
         if name in request or name == "question":
             meaning = f"what {run_folder.REQUEST} says"
             findings.same(pointers.get(name, f"/{name}"), value, request.get(name), meaning)
+    rates = request.get("hazard_rates")
+    if isinstance(rates, dict):
+        check_set_rates(record, rates, findings)
 
 
-def _check_book(book: Book, findings: Findings) -> None:
-    """Check what can be recomputed from the saved rows."""
+def _check_book(book: Book, findings: Findings) -> dict[int, list[float]]:
+    """Check what can be recomputed from the saved rows; returns the daily returns of each candidate."""
     if book.record["market"] is not None:
         check_market(book, findings)
         check_candidates(book, findings)
-        check_returns(book, findings)
-    elif book.record["candidates"] or book.record["choice"]:
+        returns = check_returns(book, findings)
+        check_sharpes(book.record, returns, findings)
+        check_discount(book, findings)
+        return returns
+    if book.record["candidates"] or book.record["choice"]:
         findings.at("/market", "is null, but there are candidates", "a market", None)
+    return {}

@@ -163,6 +163,10 @@ def _check_expected(expected: JsonObject, candidate: JsonObject, record: JsonObj
         "apy_low": candidate["apy_low"],
         "apy_high": candidate["apy_high"],
     }
+    all_in = candidate["risk"]["all_in"]
+    findings.number("/choice/expected/net_apy", expected["net_apy"], all_in["net_apy"], "the candidate's")
+    net = _net_income(in_asset, all_in, horizon)
+    findings.number("/choice/expected/net_income", expected["net_income"], net, "what is left of the amount's income")
     for name, rate in rates.items():
         findings.number(f"/choice/expected/{name}", expected[name], rate, "the candidate's")
         key = name.replace("apy", "income")
@@ -170,6 +174,13 @@ def _check_expected(expected: JsonObject, candidate: JsonObject, record: JsonObj
         findings.number(
             f"/choice/expected/{key}", expected[key], earned, f"what the amount earns at {name} over the horizon"
         )
+
+
+def _net_income(amount: float | None, all_in: JsonObject, days: float) -> float | None:
+    """Return what the amount earns before costs that are paid once, less these."""
+    per_year = all_in["cost_per_year"]
+    before = income(amount, all_in["net_apy"] + per_year, days)
+    return None if before is None or amount is None else before - amount * per_year * days / DAYS_PER_YEAR
 
 
 def _check_alternatives(record: JsonObject, findings: Findings) -> None:
@@ -186,15 +197,13 @@ def _check_alternatives(record: JsonObject, findings: Findings) -> None:
     for name, alternative in alternatives.items():
         pointer = f"/alternatives/{name}"
         if choice is None:
-            findings.number(
-                f"{pointer}/difference_bps", alternative["difference_bps"], None, "the difference without a choice"
-            )
+            for key in ("difference_bps", "net_difference_bps"):
+                findings.number(f"{pointer}/{key}", alternative[key], None, "the difference without a choice")
             continue
         expected = choice["expected"]
-        difference = (expected["apy"] - alternative["apy"]) * 10_000.0
-        findings.number(
-            f"{pointer}/difference_bps", alternative["difference_bps"], difference, "the difference", 1e-9, 1e-9
-        )
+        for key, rate in (("difference_bps", "apy"), ("net_difference_bps", "net_apy")):
+            difference = (expected[rate] - alternative["apy"]) * 10_000.0
+            findings.number(f"{pointer}/{key}", alternative[key], difference, "the difference", 1e-9, 1e-9)
         earned = income(amounts(record)[0], alternative["apy"], expected["horizon_days"])
         findings.number(
             f"{pointer}/income", alternative["income"], earned, "what the amount earns at that rate over the horizon"

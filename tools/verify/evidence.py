@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,9 +111,14 @@ def _moments(evidence: Evidence) -> Iterator[tuple[str, object, str | None]]:
 def _moment(stamp: object) -> str | None:
     """Read a stamp: an ISO day or month, or seconds since 1970; None when it is none of these."""
     if isinstance(stamp, str) and not stamp.isdecimal():
-        match = _STAMP.match(stamp)
-        return match[0] if match else None
+        return _day_or_month(stamp[:10])
     seconds = as_number(stamp)
     if seconds is None or isinstance(stamp, bool) or not 0 <= seconds < 2**36:
         return None
     return dt.datetime.fromtimestamp(seconds, dt.UTC).date().isoformat()
+
+
+@functools.lru_cache(maxsize=4096)  # charts share their days
+def _day_or_month(text: str) -> str | None:
+    match = _STAMP.match(text)
+    return match[0] if match else None

@@ -10,8 +10,10 @@ from tools.verify.report import Findings, printable
 JsonObject = dict[str, Any]
 
 _SHARES = ("position_share", "protocol_share", "issuer_share", "reward_share", "max_weight")
-AT_MOST = frozenset((*_SHARES, "protocol_risk", "apy_multiple", "max_pools", "var_95", "cvar_95", "max_drawdown"))
-ALWAYS = frozenset((*_SHARES, "profile_risk", "protocol_risk", "apy_multiple", "history_days"))
+# The limits on loss, and where the all-in view has the value of each.
+LOSSES = {"var_95": "var_95", "cvar_95": "cvar_95", "max_drawdown": "drawdown_95"}
+AT_MOST = frozenset((*_SHARES, *LOSSES, "protocol_risk", "apy_multiple", "max_pools"))
+ALWAYS = frozenset((*_SHARES, *LOSSES, "profile_risk", "protocol_risk", "apy_multiple", "history_days"))
 AT_LEAST = frozenset(("min_tvl", "min_apy", "min_pools", "history_days"))
 KNOWN = AT_MOST | AT_LEAST | ALWAYS
 
@@ -32,6 +34,7 @@ PROFILES_OF_RISK = {
     "medium": _MEDIUM,
     "high": (*_MEDIUM, "aggressive_growth", "maximum_yield", "high_risk"),
 }
+VIEW_OF_RISK = {"low": "all_in", "medium": "all_in", "high": "carry_only"}
 EDGE = 1e-9  # a value this close to its limit may stand on either side
 
 
@@ -42,15 +45,35 @@ def check_gates(record: JsonObject, findings: Findings) -> None:
         pointer = f"/candidates/{index}/gates"
         passed = all(gate["passed"] for gate in candidate["gates"])
         findings.same(f"/candidates/{index}/passed", candidate["passed"], passed, "what its gates give")
+        _check_view(candidate, f"/candidates/{index}", record["mandate"], findings)
         _check_complete(candidate, pointer, record["mandate"], findings)
         expected = _values(candidate) if candidate["pools"] else {}
         for place, gate in enumerate(candidate["gates"]):
             _check_gate(gate, f"{pointer}/{place}", candidate, record["mandate"], findings)
+            findings.same(
+                f"{pointer}/{place}/tested", gate["tested"], _tested(gate, candidate["risk"]), "whether it can fail"
+            )
             limit = limits.setdefault(gate["rule"], gate["limit"])
             findings.same(f"{pointer}/{place}/limit", gate["limit"], limit, "the limit of the other candidates")
             if gate["rule"] in expected and gate["value"] is not None:
                 value, meaning = expected[gate["rule"]], "what the candidate's own figures give"
                 findings.number(f"{pointer}/{place}/value", _number(gate["value"]), value, meaning)
+
+
+def _check_view(candidate: JsonObject, pointer: str, mandate: JsonObject, findings: Findings) -> None:
+    """See that limits on loss and score use the view that the level of risk asks for."""
+    view, meaning = VIEW_OF_RISK[mandate["risk"]], f"the view for {mandate['risk']} risk"
+    findings.same(f"{pointer}/risk/gate_view", candidate["risk"]["gate_view"], view, meaning)
+    findings.same(f"{pointer}/score/view", candidate["score"]["view"], view, meaning)
+
+
+def _tested(gate: JsonObject, risk: JsonObject) -> bool:
+    """Say whether passing the gate proves anything: what carry cannot show, or half of the pools hide, it does not."""
+    if gate["value"] is None:
+        return False
+    blind = gate["rule"] in LOSSES and risk["gate_view"] == "carry_only"
+    partial = gate["rule"] == "reward_share" and risk["reward_share_known_weight"] < 1.0 - EDGE
+    return not gate["passed"] if blind or partial else True
 
 
 def _check_complete(candidate: JsonObject, pointer: str, mandate: JsonObject, findings: Findings) -> None:
@@ -68,21 +91,21 @@ def _check_complete(candidate: JsonObject, pointer: str, mandate: JsonObject, fi
 
 def _values(candidate: JsonObject) -> dict[str, float | None]:
     """Return the value of each gate that follows from other figures of the record."""
-    pools, metrics = candidate["pools"], candidate["metrics"]
+    pools, metrics, risk = candidate["pools"], candidate["metrics"], candidate["risk"]
+    all_in = risk["gate_view"] == "all_in"
+    losses = {rule: risk["all_in"][key] if all_in else metrics[rule] for rule, key in LOSSES.items()}
     positions = [pool["share_of_pool"] for pool in pools if pool["share_of_pool"] is not None]
     return {
         "protocol_risk": max(pool["protocol_risk"] for pool in pools),
         "position_share": max(positions, default=None),
         "protocol_share": max(shares(candidate, "family").values()),
-        "issuer_share": candidate["risk"]["largest_issuer"]["share"],
-        "reward_share": candidate["risk"]["reward_share"],
+        "issuer_share": risk["largest_issuer"]["share"],
+        "reward_share": risk["reward_share"],
         "apy_multiple": max(pool["apy_multiple"] for pool in pools),
         "max_weight": max(pool["weight"] for pool in pools),
         "max_pools": len(pools),
         "min_pools": len(pools),
-        "var_95": metrics["var_95"],
-        "cvar_95": metrics["cvar_95"],
-        "max_drawdown": metrics["max_drawdown"],
+        **losses,
         "min_tvl": min(pool["tvl_usd"] for pool in pools),
         "min_apy": metrics["portfolio_apy"],
         "history_days": min(pool["history_days"] for pool in pools),
@@ -94,8 +117,6 @@ def _number(value: object) -> float | None:
 
 
 def _check_gate(gate: JsonObject, pointer: str, candidate: JsonObject, mandate: JsonObject, findings: Findings) -> None:
-    if gate["value"] is None:
-        findings.same(f"{pointer}/tested", gate["tested"], False, "what a gate without a value can be")
     if gate["rule"] == "profile_risk":
         named, profile = mandate["profile"], candidate["profile"]
         allowed = profile in (PROFILES_OF_RISK[mandate["risk"]] if named is None else (named,))

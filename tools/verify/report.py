@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MAX_LISTED = 50
@@ -110,6 +111,24 @@ class Findings:
         self.recomputed += 1
         if found != expected or isinstance(found, bool) != isinstance(expected, bool):
             self.at(pointer, f"is {printable(found)}, but {meaning} is {printable(expected)}", expected, found)
+
+    def reasons(self, pointer: str, holder: Mapping[str, object], names: Iterable[str], allowed: str = "") -> None:
+        """See that each null among these fields has a reason in ``missing`` beside them, and nothing else has one.
+
+        ``allowed`` is a field whose reason may stand there or be that of another.
+        """
+        self.recomputed += 1
+        missing = holder["missing"]
+        given = missing if isinstance(missing, dict) else {}
+        absent = {name for name in names if holder[name] is None}
+        optional = {allowed} if allowed and holder[allowed] is None else set()
+        for name in sorted(absent - given.keys()):
+            self.at(f"{pointer}/{name}", "is null without a reason", "a value or a reason", None)
+        for name in sorted(given.keys() - absent - optional):
+            self.at(f"{pointer}/missing", f"gives a reason for {printable(name)}, which is not null", "", name)
+        for name in sorted(given):
+            if not str(given[name]).strip():
+                self.at(f"{pointer}/missing", f"gives an empty reason for {printable(name)}", "a reason", "")
 
     def report(self) -> Report:
         """Freeze what was found; when not everything is listed, the last entry says how much is not."""

@@ -14,23 +14,25 @@ AVERAGING_DAYS = 30
 Window = tuple[int, int]
 
 
-def check_returns(book: Book, findings: Findings) -> None:
-    """Recompute every metric of every candidate that follows from daily returns, over the one window of all of them."""
-    candidates = [
-        (f"/candidates/{index}", candidate)
-        for index, candidate in enumerate(book.record["candidates"])
-        if candidate["pools"]
-    ]
+def check_returns(book: Book, findings: Findings) -> dict[int, list[float]]:
+    """Recompute every metric of every candidate that follows from daily returns, over the one window of all of them.
+
+    Return the daily returns of each candidate by its place, without those that cannot be recomputed.
+    """
+    candidates = [(index, c) for index, c in enumerate(book.record["candidates"]) if c["pools"]]
     rate = book.record["market"]["risk_free"]["rate"]
     window = _window(book, findings) if candidates else None
     if window is None:
-        return
+        return {}
     if rate <= -1.0:
         findings.at("/market/risk_free/rate", "is a loss of everything", "a rate above −1", rate)
-        return
+        return {}
     benchmark = book.benchmark(window)
-    for pointer, candidate in candidates:
-        _check_metrics(candidate, pointer, window, benchmark, book, findings)
+    found = {
+        index: _check_metrics(candidate, f"/candidates/{index}", window, benchmark, book, findings)
+        for index, candidate in candidates
+    }
+    return {index: returns for index, returns in found.items() if returns is not None}
 
 
 def _window(book: Book, findings: Findings) -> Window | None:
@@ -51,14 +53,15 @@ def _window(book: Book, findings: Findings) -> Window | None:
 
 def _check_metrics(
     candidate: JsonObject, pointer: str, window: Window, benchmark: Sequence[float], book: Book, findings: Findings
-) -> None:
+) -> list[float] | None:
+    """Recompute the metrics of one candidate; return its daily returns, None where a chart is too short."""
     returns = [0.0] * (window[1] - window[0] + 1)
     apys = list(returns)
     for pool in candidate["pools"]:
         pool_apys, pool_returns = book.apys(pool["pool_id"], *window), book.returns(pool["pool_id"], *window)
         if pool_apys is None or pool_returns is None:
             findings.at(pointer, f"cannot be recomputed: the saved chart of pool {pool['pool_id']:.40} is too short")
-            return
+            return None
         weight = pool["weight"]
         apys = [total + weight * apy for total, apy in zip(apys, pool_apys, strict=True)]
         returns = [total + weight * r for total, r in zip(returns, pool_returns, strict=True)]
@@ -70,6 +73,7 @@ def _check_metrics(
         place, source = f"{pointer}/metrics/{name}", "what the saved rows give"
         findings.number(place, found, estimate.value, source, estimate.relative, estimate.absolute)
     _check_range(candidate, pointer, apys, findings)
+    return returns
 
 
 def _check_range(candidate: JsonObject, pointer: str, apys: Sequence[float], findings: Findings) -> None:

@@ -22,6 +22,8 @@ METRIC_OF_PART = {
     "beta": "beta",
     "volatility": "annual_volatility",
 }
+# What the all-in view has in the place of a metric; events add nothing to beta.
+ALL_IN_OF_PART = {"apy": "net_apy", "sharpe": "sharpe", "alpha": "alpha", "volatility": "volatility"}
 TIE = 1e-12
 
 
@@ -51,8 +53,13 @@ def check_scores(record: JsonObject, findings: Findings) -> None:
 
 def _check_raw(candidate: JsonObject, pointer: str, first: JsonObject, findings: Findings) -> None:
     score, metrics = candidate["score"], candidate["metrics"]
+    all_in = candidate["risk"]["all_in"]
     for part, metric in METRIC_OF_PART.items():
-        findings.number(f"{pointer}/raw/{part}", score["raw"][part], metrics[metric], f"the metric {metric}")
+        if score["view"] == "all_in" and part in ALL_IN_OF_PART:
+            name = ALL_IN_OF_PART[part]
+            findings.number(f"{pointer}/raw/{part}", score["raw"][part], all_in[name], f"the all-in {name}")
+        else:
+            findings.number(f"{pointer}/raw/{part}", score["raw"][part], metrics[metric], f"the metric {metric}")
     absent = sorted(part for part in PARTS if score["raw"][part] is None)
     findings.same(
         f"{pointer}/missing", ", ".join(sorted(score["missing"])), ", ".join(absent), "the parts without a value"

@@ -9,6 +9,7 @@ before them, at most 3 in a row.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,9 +61,13 @@ def longest_run(days: Sequence[int]) -> int:
 
 def ordinal(text: object) -> int | None:
     """Return the ordinal of the UTC day that a timestamp begins with, None when it begins with none."""
-    match = _DAY.match(text) if isinstance(text, str) else None
+    return _ordinal(text[:10]) if isinstance(text, str) else None
+
+
+@functools.lru_cache(maxsize=4096)  # charts share their days
+def _ordinal(day: str) -> int | None:
     try:
-        return dt.date.fromisoformat(match[0]).toordinal() if match else None
+        return dt.date.fromisoformat(day).toordinal() if _DAY.fullmatch(day) else None
     except ValueError:
         return None
 

@@ -14,7 +14,7 @@ from typing import Any
 from tools.verify.report import Findings, printable
 from tools.verify.strict_json import escape
 
-SCHEMA_VERSION = re.compile(r"1\.[0-9]{1,3}")
+SCHEMA_VERSION = "1.1"
 LARGEST = 1e30  # no figure of a record comes near; below it no arithmetic of the checks overflows
 
 Shape = Callable[[Any, str, Findings], bool]
@@ -136,6 +136,11 @@ def share(value: Any, pointer: str, findings: Findings) -> bool:
     )
 
 
+def magnitude(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a number from 0 on."""
+    return number(value, pointer, findings) and (value >= 0.0 or _wrong(value, pointer, "a number from 0 on", findings))
+
+
 def number_or_text(value: Any, pointer: str, findings: Findings) -> bool:
     """Accept a number or a string."""
     return isinstance(value, str) or number(value, pointer, findings)
@@ -162,6 +167,7 @@ MOMENT = Matching(
 )
 SHA256 = Matching(re.compile(r"[0-9a-f]{64}"), "a SHA-256")
 TEXTS = Listed(text)
+OPTIONAL = Optional(number)
 
 PROFILES = (
     "ultra_safe", "conservative_growth", "balanced_score", "balanced_apy", "growth",
@@ -174,6 +180,9 @@ METRICS = (
 MAX_CLAIMS = 10_000
 UNITS = ("percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name")
 PARTS = ("apy", "sharpe", "alpha", "beta", "volatility")
+VIEWS = ("carry_only", "all_in")
+NODE_KINDS = ("protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown")
+MAX_NODES, MAX_LINKS = 1_000, 10_000
 
 MANDATE = Fields(
     {
@@ -210,6 +219,15 @@ MARKET = Fields(
         "warnings": TEXTS,
     }
 )
+FEATURES = Fields(
+    {
+        **dict.fromkeys(("days", "spikes"), count),
+        **dict.fromkeys(("apy_mean", "apy_volatility"), number),
+        **dict.fromkeys(("apy_trend", "persistence", "reward_share", "tvl_change_30d", "tvl_worst_day"), OPTIONAL),
+        **dict.fromkeys(("correlation_with_median", "exit_cost", "days_to_exit"), OPTIONAL),
+        "missing": Mapped(text),
+    }
+)
 POOL = Fields(
     {
         **dict.fromkeys(("pool_id", "project", "family", "name", "chain", "symbol", "url"), text),
@@ -224,9 +242,71 @@ POOL = Fields(
         "apy_multiple": number,
         "trend": OneOf(("down", "not_down", "unknown")),
         "history_days": count,
+        "features": FEATURES,
     }
 )
 NAMED_SHARE = Fields({"name": text, "share": number})
+HAZARD = Fields(
+    {
+        **dict.fromkeys(("rate_low", "rate", "rate_high"), magnitude),
+        **dict.fromkeys(("severity_low", "severity_high"), share),
+        "basis": text,
+        "sources": TEXTS,
+    }
+)
+EXPOSURE = Fields(
+    {
+        "nodes": Listed(
+            Fields(
+                {
+                    "id": text,
+                    "kind": OneOf(NODE_KINDS),
+                    "name": text,
+                    "pools": count,
+                    **dict.fromkeys(("look_through", "lost_if_fails"), share),
+                    "hazard": Optional(HAZARD),
+                    "expected_loss": magnitude,
+                }
+            ),
+            MAX_NODES,
+        ),
+        "links": Listed(Fields({**dict.fromkeys(("source", "target"), text), "share": share}), MAX_LINKS),
+        "effective_risks": number,
+        "effective_by_kind": Mapped(number),
+        "single_point": text,
+    }
+)
+ALL_IN = Fields(
+    {
+        **dict.fromkeys(("horizon_days", "paths", "block_days", "seed"), count),
+        "hazard_level": OneOf(("low", "central", "high")),
+        **dict.fromkeys(("expected_loss", "expected_loss_low", "expected_loss_high"), magnitude),
+        "event_probability": share,
+        **dict.fromkeys(("gas_usd", "gas_cost", "exit_cost", "impermanent_loss"), Optional(magnitude)),
+        "cost_per_year": magnitude,
+        **dict.fromkeys(("net_apy", "net_apy_low", "net_apy_high"), number),
+        "volatility": magnitude,
+        **dict.fromkeys(("sharpe", "alpha"), OPTIONAL),
+        "mean_return": number,
+        "standard_error": magnitude,
+        "loss_probability": share,
+        **dict.fromkeys(("var_95", "var_99", "cvar_95", "cvar_99", "evar_95"), number),
+        "drawdown_95": share,
+        "drawdown_curve": Listed(Fields(dict.fromkeys(("probability", "loss"), share)), 100),
+        "histogram": Fields({"edges": Listed(number, 1_001), "counts": Listed(count, 1_000)}),
+        "missing": Mapped(text),
+    }
+)
+STRESS = Fields(
+    {
+        **dict.fromkeys(("event", "title"), text),
+        "date": DAY,
+        "loss": share,
+        "loss_after": Optional(share),
+        "days_after": count,
+        **dict.fromkeys(("hit", "sources"), TEXTS),
+    }
+)
 RISK = Fields(
     {
         "basis": OneOf(("carry_only",)),
@@ -240,6 +320,13 @@ RISK = Fields(
         "largest_position_share": Optional(number),
         "smallest_history_days": count,
         "smallest_tvl_usd": number,
+        "gate_view": OneOf(VIEWS),
+        "all_in": ALL_IN,
+        "exposure": EXPOSURE,
+        "stress": Listed(STRESS, 100),
+        **dict.fromkeys(("sharpe_probability", "deflated_sharpe"), Optional(share)),
+        "trials": count,
+        "missing": Mapped(text),
     }
 )
 GATE = Fields(
@@ -253,6 +340,7 @@ SCORE = Fields(
         "missing": TEXTS,
         "normalisation": text,
         "preset": text,
+        "view": OneOf(VIEWS),
     }
 )
 CANDIDATE = Fields(
@@ -281,12 +369,53 @@ CHOICE = Fields(
             {
                 **dict.fromkeys(("income", "income_low", "income_high"), Optional(number)),
                 "horizon_days": count,
-                **dict.fromkeys(("apy", "apy_low", "apy_high"), number),
+                **dict.fromkeys(("apy", "apy_low", "apy_high", "net_apy"), number),
+                "net_income": OPTIONAL,
             }
         ),
+        "tripwires": Listed(
+            Fields(
+                {
+                    "measure": text,
+                    "value": OPTIONAL,
+                    **dict.fromkeys(("reduce", "emergency"), number),
+                    "state": OneOf(("normal", "reduce", "emergency")),
+                }
+            ),
+            100,
+        ),
+        "emergency": Listed(Fields({"target": text, "share": share}), 100),
     }
 )
-ALTERNATIVE = Fields({"name": text, "apy": number, "income": Optional(number), "difference_bps": Optional(number)})
+ALTERNATIVE = Fields(
+    {"name": text, "apy": number, **dict.fromkeys(("income", "difference_bps", "net_difference_bps"), OPTIONAL)}
+)
+LIMIT_EVENT = Fields(
+    {
+        **dict.fromkeys(("rule", "subject"), text),
+        "limit": Optional(number_or_text),
+        **dict.fromkeys(("before", "after"), number),
+        "action": OneOf(("capped", "sent_back", "rejected", "reduced", "emergency")),
+    }
+)
+PROTOCOL = Fields(
+    {
+        **dict.fromkeys(("project", "family"), text),
+        "risk": share,
+        "components": Mapped(
+            Fields(
+                {
+                    **dict.fromkeys(("score", "weight"), share),
+                    "evidence": text,
+                    "sources": TEXTS,
+                    "known_since": Optional(DAY),
+                }
+            )
+        ),
+        "caps": Listed(Fields({"risk_at_least": share, "reason": text}), 100),
+        "known": flag,
+    }
+)
 FIGURE = Fields({"text": text, "start": count, "end": count, "pointer": text, "unit": OneOf(UNITS)})
 CLAIM = Fields(
     {"start": count, "end": count, "left": text, "op": OneOf(("<", "<=", ">", ">=", "==", "!=")), "right": text}
@@ -294,7 +423,7 @@ CLAIM = Fields(
 
 RECOMMENDATION = Fields(
     {
-        "schema_version": Matching(SCHEMA_VERSION, "a version of this schema"),
+        "schema_version": OneOf((SCHEMA_VERSION,)),
         "run_id": text,
         **dict.fromkeys(("created_at", "as_of"), MOMENT),
         "question": text,
@@ -310,6 +439,8 @@ RECOMMENDATION = Fields(
             Fields({"rule": text, **dict.fromkeys(("limit", "nearest"), Optional(number_or_text)), "vetoed": count}),
             100,
         ),
+        "limit_events": Listed(LIMIT_EVENT, 10_000),
+        "protocols": Listed(PROTOCOL, 1_000),
         "choice": Optional(CHOICE),
         "alternatives": Optional(Fields(dict.fromkeys(("hold", "risk_free"), ALTERNATIVE))),
         "derived": Mapped(Fields({"value": number_or_text, "formula": text, "inputs": TEXTS})),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 # A number longer than this, or beyond these powers of ten, is no figure of this domain but fills the memory.
+PLAIN_LENGTH = 25
 MAX_NUMBER_LENGTH = 300
 MAX_EXPONENT = 300
 SMALLEST_EXPONENT = 330  # the smallest float is 5e-324
@@ -79,6 +80,9 @@ def _exact_number(literal: str) -> Decimal:
 
 
 def _number(literal: str) -> float:
+    # Most numbers are plain and short, and within all bounds by that alone.
+    if len(literal) <= PLAIN_LENGTH and "e" not in literal and "E" not in literal:
+        return float(literal)
     return float(_exact_number(literal))
 
 

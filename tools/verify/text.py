@@ -25,6 +25,7 @@ _UNIT_AFTER = re.compile(
 # Where the names that a text may show stand; a name has letters, and no markup.
 _NAMES = re.compile(
     r"/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
+    r"|/candidates/\d+/risk/exposure/nodes/\d+/name|/candidates/\d+/risk/stress/\d+/title"
     r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+"
 )
 _READS_AS_A_NAME = re.compile(r"(?=.*[^\W\d_])(?![-−]?[$€£]?[\d.,]+\s?(%|k|m|bn|bps?|percent)?$)", re.IGNORECASE)
@@ -143,7 +144,7 @@ def _units_of(pointer: str, document: dict[str, Any]) -> Sequence[str]:
         return ("usd",)
     if name.endswith("_bps"):
         return ("bps",)
-    if name in ("amount", "income", "income_low", "income_high"):
+    if name in ("amount", "income", "income_low", "income_high", "net_income"):
         mandate = document.get("mandate")
         asset = mandate.get("asset") if isinstance(mandate, dict) else None
         return (asset.lower(),) if isinstance(asset, str) else ()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_market import AS_OF, LOW, MEDIUM, MILLION, pool, universe
+from made_market import AS_OF, LOW, MEDIUM, MILLION, losses, pool, universe
 
 from tools.candidates import CandidateSet, Draft, assess_candidates, build_candidates, conflicts, measure, vetoes
-from tools.records import Mandate, ProfileId
+from tools.records import Mandate, NodeHazard, ProfileId
 from tools.strategies.profiles import load_profiles
 from tools.strategies.selection import effective_limits
 
@@ -25,11 +25,17 @@ ALWAYS = (
 UNTESTABLE = {"var_95", "cvar_95", "max_drawdown"}
 
 
-def assess(pools, weights, amount=None, of="balanced_apy", limits=LIMITS, **mandate):
+HALF_GONE = NodeHazard(
+    rate_low=0.5, rate=0.5, rate_high=0.5, severity_low=0.5, severity_high=0.5, basis="made", sources=[]
+)
+
+
+def assess(pools, weights, amount=None, of="balanced_apy", limits=LIMITS, hazard=lambda node: None, **mandate):
     draft = Draft(of, "equal", tuple(pools), np.array(weights), revised=False, raised=False)
     days = min(p.history.apy.size for p in pools)
     found = measure(CandidateSet((draft,), (), days), universe(pools), AS_OF, 0.04)
-    return assess_candidates(found, Mandate(asset="USD", **mandate), PROFILES, limits, amount)[0]
+    request = Mandate(asset="USD", **mandate)
+    return assess_candidates(found, losses(found, amount, hazard=hazard), request, PROFILES, limits, amount, 0.04)[0]
 
 
 def gate(candidate, rule):
@@ -98,18 +104,44 @@ def test_the_limit_itself_is_kept(rule, options, weights, mandate):
 
 @pytest.mark.parametrize("rule", sorted(UNTESTABLE))
 def test_losses_that_carry_cannot_show_are_not_tested(rule):
-    found = gate(assess(two(), [0.5, 0.5]), rule)
+    found = gate(assess(two(), [0.5, 0.5], risk="high"), rule)
     assert (found.passed, found.tested) == (True, False)
 
 
 @pytest.mark.parametrize("rule", sorted(UNTESTABLE))
 def test_a_breach_of_a_loss_limit_that_shows_all_the_same_is_tested_and_vetoes(rule):
     """Carry only gains, so only a limit below the gain itself is one that it breaks."""
-    candidate = assess(two(), [0.5, 0.5])
+    candidate = assess(two(), [0.5, 0.5], risk="high")
     value = gate(candidate, rule).value
     limits = LIMITS.model_copy(update={rule: value - 1e-6})
-    found = gate(assess(two(), [0.5, 0.5], limits=limits), rule)
+    found = gate(assess(two(), [0.5, 0.5], limits=limits, risk="high"), rule)
     assert (found.passed, found.tested) == (False, True)
+
+
+def often(node):
+    """A world where every protocol fails every other year and takes half of what it holds."""
+    return HALF_GONE if node.startswith("protocol:") else None
+
+
+@pytest.mark.parametrize("risk", ["low", "medium"])
+@pytest.mark.parametrize(
+    ("rule", "figure"), [("var_95", "var_95"), ("cvar_95", "cvar_95"), ("max_drawdown", "drawdown_95")]
+)
+def test_below_high_risk_the_loss_limits_see_events(rule, figure, risk):
+    found = gate(calm := assess(two(), [0.5, 0.5], risk=risk), rule)
+    assert (found.passed, found.tested, found.value) == (True, True, getattr(calm.risk.all_in, figure))
+    struck = assess(two(), [0.5, 0.5], hazard=often, risk=risk)
+    found = gate(struck, rule)
+    assert (found.passed, found.tested) == (False, True)
+    assert found.value == getattr(struck.risk.all_in, figure) > getattr(LIMITS, rule)
+    assert not struck.passed
+
+
+def test_at_high_risk_they_do_not():
+    struck = assess(two(), [0.5, 0.5], hazard=often, risk="high")
+    assert all(gate(struck, rule).passed for rule in UNTESTABLE)
+    assert struck.risk.gate_view == "carry_only"
+    assert struck.risk.all_in.cvar_95 > LIMITS.cvar_95
 
 
 def test_without_an_amount_the_position_is_not_tested():
@@ -193,7 +225,7 @@ def test_native_coins_have_no_issuer():
 
 
 def test_the_report_repeats_the_losses_of_the_metrics():
-    candidate = assess(two(), [0.5, 0.5])
+    candidate = assess(two(), [0.5, 0.5], risk="high")
     for rule in UNTESTABLE:
         assert getattr(candidate.risk, rule) == candidate.measured.metrics[rule] == gate(candidate, rule).value
 
@@ -221,9 +253,8 @@ def sent_back(pools, profiles=("balanced_apy",), limits=LIMITS, method="equal", 
     )
     everything = universe([*pools, *others])
     request = Mandate(asset="USD", **mandate)
-    assessed = assess_candidates(
-        measure(CandidateSet(drafts, (), 58), everything, AS_OF, 0.04), request, PROFILES, limits, None
-    )
+    found = measure(CandidateSet(drafts, (), 58), everything, AS_OF, 0.04)
+    assessed = assess_candidates(found, losses(found), request, PROFILES, limits, None, 0.04)
     return vetoes(assessed, everything.pools, request, PROFILES, limits)
 
 
@@ -282,8 +313,8 @@ def test_building_again_without_what_was_sent_back_passes():
     everything = universe(pools)
 
     def round_of(vetoed):
-        found = build_candidates(everything, request, PROFILES, limits, None, vetoed)
-        return assess_candidates(measure(found, everything, AS_OF, 0.04), request, PROFILES, limits, None)
+        found = measure(build_candidates(everything, request, PROFILES, limits, None, vetoed), everything, AS_OF, 0.04)
+        return assess_candidates(found, losses(found), request, PROFILES, limits, None, 0.04)
 
     first = round_of({})
     assert not any(candidate.passed for candidate in first)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from made_market import AS_OF, MEDIUM, MILLION, day_before, pool, universe
 
 from tools.candidates import CandidateSet, Draft, build_candidates, measure
-from tools.candidates.measure import significant
 from tools.metrics import compute_metrics
 from tools.records import METRIC_KEYS, Mandate
 from tools.strategies.profiles import load_profiles
+from tools.units import significant
 
 RATE = 0.04
 

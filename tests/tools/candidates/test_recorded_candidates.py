@@ -8,13 +8,16 @@ import math
 
 import numpy as np
 import pytest
+from made_market import losses
 
 from tools.candidates import assess_candidates, build_candidates, conflicts, measure, vetoes
+from tools.exposure import exposures
 from tools.market.demo import DemoSource
 from tools.market.evidence import Evidence
 from tools.market.load import read_market
 from tools.market.sources import FolderSource
 from tools.records import METRIC_KEYS, Mandate
+from tools.risk.hazards import Hazards
 from tools.risk.lookup import ProtocolRisks
 from tools.scoring import score_candidates
 from tools.strategies.profiles import load_limits, load_presets, load_profiles
@@ -50,7 +53,10 @@ def decide(market, universe, amount=AMOUNT, **limits):
     caps = effective_limits(mandate, load_limits()[mandate.risk][universe.asset])
     found = build_candidates(universe, mandate, load_profiles(), caps, amount)
     rate = risk_free_rate(universe.asset, market).rate
-    assessed = assess_candidates(measure(found, universe, market.as_of, rate), mandate, load_profiles(), caps, amount)
+    measured = measure(found, universe, market.as_of, rate)
+    hazard = Hazards(market.as_of, market.hacks, {}, market.protocol_tvl_usd).of
+    views = losses(measured, amount, hits=exposures(universe.pools, market.as_of), hazard=hazard)
+    assessed = assess_candidates(measured, views, mandate, load_profiles(), caps, amount, rate)
     return found, assessed, caps, mandate
 
 
@@ -135,7 +141,7 @@ def test_dollars_have_something_to_choose_at_medium_risk(recorded):
 def test_scores_are_sums_of_parts_within_their_weights(recorded, asset):
     _, assessed, _, _ = decide(*recorded[asset], risk="high")
     weights = load_presets()["neutral"]
-    scores = score_candidates([candidate.measured.metrics for candidate in assessed], weights, "neutral")
+    scores = score_candidates([candidate.measured.metrics for candidate in assessed], weights, "neutral", "carry_only")
     for score in scores:
         assert score.total == pytest.approx(math.fsum(score.parts.values()), abs=1e-15)
         assert -0.10 <= score.total <= 1.0

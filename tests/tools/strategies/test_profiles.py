@@ -16,6 +16,8 @@ LOADERS = {"profiles.toml": load_profiles, "limits.toml": load_limits, "presets.
 LOW = {"ultra_safe", "conservative_growth", "blue_chip"}
 MEDIUM = LOW | {"balanced_score", "balanced_apy", "growth"}
 
+BTC = "[medium.BTC]\nprotocol_share = 1.0\nvar_95 = 0.30\ncvar_95 = 0.45\nmax_drawdown = 0.30"
+
 
 @pytest.mark.parametrize(("risk", "allowed"), [("low", LOW), ("medium", MEDIUM), ("high", set(get_args(ProfileId)))])
 def test_each_risk_admits_its_own_profiles_and_those_below(risk, allowed):
@@ -70,8 +72,8 @@ EDITS = [
     ("limits.toml", "max_weight = 0.40", "max_weight = 40", ("low", "max_weight")),
     ("limits.toml", "max_weight = 0.40", "", ("low", "max_weight")),
     ("limits.toml", "[medium.BTC]", "[medium.XRP]", ("medium", "XRP")),
-    ("limits.toml", "[medium.BTC]\nprotocol_share = 1.0", "", ()),
-    ("limits.toml", "[medium.BTC]\nprotocol_share = 1.0", "[medium.BTC]\nprotocol_share = 2.0", ("protocol_share",)),
+    ("limits.toml", BTC, "", ()),
+    ("limits.toml", BTC, "[medium.BTC]\nprotocol_share = 2.0", ("protocol_share",)),
     ("limits.toml", "[high]", "[extreme]", ("extreme", "high")),
     ("presets.toml", "volatility = -0.10", "volatility = 0.10", ("neutral", "volatility")),
     ("presets.toml", "[bull]", "[bear]", ("bear", "bull")),
@@ -99,7 +101,7 @@ def test_a_wrong_edit_is_named(name, old, new, words, tmp_path):
 
 
 def test_what_differs_for_an_asset_replaces_the_level_for_that_asset_only(tmp_path):
-    path = copy("limits.toml", tmp_path, "[medium.BTC]\nprotocol_share = 1.0", "[medium.ETH]\nissuer_share = 0.9")
+    path = copy("limits.toml", tmp_path, BTC, "[medium.ETH]\nissuer_share = 0.9")
     limits, own = load_limits(path)["medium"], load_limits()["medium"]
     assert limits["ETH"] == own["ETH"].model_copy(update={"issuer_share": 0.9})
     assert limits["USD"] == own["USD"]
@@ -113,7 +115,7 @@ def test_a_level_that_is_no_table_is_named(tmp_path):
 
 
 def test_an_asset_of_a_level_that_is_no_table_is_named(tmp_path):
-    path = copy("limits.toml", tmp_path, "[medium.BTC]\nprotocol_share = 1.0", "")
+    path = copy("limits.toml", tmp_path, BTC, "")
     path.write_text(path.read_text(encoding="utf-8").replace("[medium]", "[medium]\nBTC = 5"), encoding="utf-8")
     with pytest.raises(UsageError, match="BTC"):
         load_limits(path)

@@ -17,6 +17,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
+import build_risk
 import numpy as np
 from scipy import stats
 
@@ -27,6 +28,7 @@ RATE = 0.0421
 QUESTION = "Where should I put 500,000 USDC for half a year at low risk?"
 SCORE_WEIGHTS = {"apy": 0.70, "sharpe": 0.15, "alpha": 0.10, "beta": 0.05, "volatility": -0.10}
 RAW = {"apy": "portfolio_apy", "sharpe": "sharpe", "alpha": "alpha", "beta": "beta", "volatility": "annual_volatility"}
+HORIZON = 180
 
 # place in the id: project, chain, symbol, tokens, issuers, tvl, level and noise of the APY in percent, rewards, risk
 POOLS = tuple(
@@ -75,10 +77,13 @@ LIMITS = {
     "max_weight": 0.40,
     "protocol_risk": 0.30,
     "position_share": 0.05,
-    "protocol_share": 0.60,
+    "protocol_share": 0.62,
     "issuer_share": 0.60,
     "reward_share": 0.50,
     "apy_multiple": 3.0,
+    "var_95": 0.10,
+    "cvar_95": 0.25,
+    "max_drawdown": 0.15,
 }
 
 
@@ -173,29 +178,39 @@ def metrics_of(returns: np.ndarray, benchmark: np.ndarray, rate: float) -> dict[
     }
 
 
-def build_record(inputs: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return a complete recommendation about ``inputs``."""
+def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dict[str, Any]:
+    """Return a complete recommendation about ``inputs``; for high risk in the view of carry alone."""
     inputs = inputs or build_inputs()
     rows = {row["pool"]: row for row in inputs["pools"]}
     apys = {pool[0]: np.array(daily_apys(inputs, pool[0])) for pool in POOLS}
     benchmark = np.median([(1 + series) ** (1 / 365) - 1 for series in apys.values()], axis=0)
     candidates = [_candidate(*spec, rows, apys, benchmark) for spec in CANDIDATES]
+    for candidate, proof in zip(candidates, build_risk.sharpes([_returns(c, apys) for c in candidates]), strict=True):
+        values = dict(zip(("sharpe_probability", "deflated_sharpe"), proof, strict=True))
+        reasons = {name: "the daily ratio is above 1" for name, value in values.items() if value is None}
+        candidate["risk"].update(values, trials=len(candidates), missing=reasons)
+    for candidate in candidates:
+        candidate["risk"]["gate_view"] = "carry_only" if risk == "high" else "all_in"
+        candidate["gates"] = _gates(candidate, risk)
+        candidate["passed"] = all(gate["passed"] for gate in candidate["gates"])
     _score(candidates)
     passed = [c for c in candidates if c["passed"]]
     chosen = max(passed, key=lambda c: c["score"]["total"])
     record: dict[str, Any] = {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "run_id": "2025-02-28-0123456789ab",
         "created_at": "2026-01-02T03:04:05Z",
         "as_of": "2025-02-28T23:59:59Z",
         "question": QUESTION,
         "outcome": "choice",
         "reason": "best score",
-        "mandate": _mandate(),
+        "mandate": _mandate(risk),
         "market": _market(inputs, rows),
         "candidates": candidates,
         "emptied": [{"profile": "blue_chip", "rule": "min_tvl", "pools_before": 6, "pools_after": 1}],
         "conflicts": [],
+        "limit_events": build_risk.limit_events(candidates, chosen),
+        "protocols": build_risk.protocols(candidates),
         "choice": _choice(chosen),
         "alternatives": _alternatives(chosen),
         "derived": {},
@@ -233,7 +248,7 @@ def build_record(inputs: dict[str, Any] | None = None) -> dict[str, Any]:
     return record
 
 
-def _mandate() -> dict[str, Any]:
+def _mandate(risk: str) -> dict[str, Any]:
     lists = (
         "chains_include",
         "chains_exclude",
@@ -259,8 +274,8 @@ def _mandate() -> dict[str, Any]:
         "intent": "recommend",
         "asset": "USD",
         "amount": AMOUNT,
-        "risk": "low",
-        "horizon_days": 180,
+        "risk": risk,
+        "horizon_days": HORIZON,
         **{name: [] for name in lists},
         **dict.fromkeys(nothing),
     }
@@ -302,6 +317,7 @@ def _candidate(
     pools = [_pool(POOLS[place], weight, rows, apys) for place, weight in zip(places, weights, strict=True)]
     series = [apys[POOLS[place][0]] for place in places]
     returns = sum(weight * ((1 + apy) ** (1 / 365) - 1) for weight, apy in zip(weights, series, strict=True))
+    _add_features(pools, apys)
     blended = sum(weight * apy for weight, apy in zip(weights, series, strict=True))
     metrics = metrics_of(np.asarray(returns), benchmark, RATE)
     tvl = sum(pool["tvl_usd"] for pool in pools)
@@ -324,10 +340,19 @@ def _candidate(
         "apy_low": min([*averages, metrics["portfolio_apy"]]),
         "apy_high": max([*averages, metrics["portfolio_apy"]]),
     }
-    candidate["risk"] = _risk(candidate)
-    candidate["gates"] = _gates(candidate)
-    candidate["passed"] = all(gate["passed"] for gate in candidate["gates"])
+    candidate["risk"] = _risk(candidate, np.asarray(returns))
     return candidate
+
+
+def _returns(candidate: dict[str, Any], apys: dict[str, np.ndarray]) -> np.ndarray:
+    parts = [pool["weight"] * ((1 + apys[pool["pool_id"]]) ** (1 / 365) - 1) for pool in candidate["pools"]]
+    return np.asarray(sum(parts))
+
+
+def _add_features(pools: list[dict[str, Any]], apys: dict[str, np.ndarray]) -> None:
+    medians = np.median(list(apys.values()), axis=0)
+    for pool in pools:
+        pool["features"] = build_risk.features(pool, apys[pool["pool_id"]], medians)
 
 
 def _pool(pool: tuple[Any, ...], weight: float, rows: dict[str, Any], apys: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -369,8 +394,9 @@ def _largest(pools: list[dict[str, Any]], key: str) -> dict[str, Any]:
     return {"name": name, "share": shares[name]}
 
 
-def _risk(candidate: dict[str, Any]) -> dict[str, Any]:
+def _risk(candidate: dict[str, Any], returns: np.ndarray) -> dict[str, Any]:
     pools, metrics = candidate["pools"], candidate["metrics"]
+    exposure = build_risk.exposure(pools)
     split = [pool for pool in pools if pool["apy_base"] is not None]
     return {
         "basis": "carry_only",
@@ -387,12 +413,22 @@ def _risk(candidate: dict[str, Any]) -> dict[str, Any]:
         "largest_position_share": max(pool["share_of_pool"] for pool in pools),
         "smallest_history_days": DAYS,
         "smallest_tvl_usd": min(pool["tvl_usd"] for pool in pools),
+        "all_in": build_risk.all_in({**candidate, "exposure": exposure}, returns, AMOUNT, HORIZON, RATE),
+        "exposure": exposure,
+        "stress": build_risk.stress(exposure, pools),
     }
 
 
-def _gates(candidate: dict[str, Any]) -> list[dict[str, Any]]:
-    risk, metrics = candidate["risk"], candidate["metrics"]
-    allowed = candidate["profile"] == "conservative_growth"
+def _gates(candidate: dict[str, Any], level: str) -> list[dict[str, Any]]:
+    risk = candidate["risk"]
+    allowed = level != "low" or candidate["profile"] == "conservative_growth"
+    losses = {
+        "var_95": risk["all_in"]["var_95"],
+        "cvar_95": risk["all_in"]["cvar_95"],
+        "max_drawdown": risk["all_in"]["drawdown_95"],
+    }
+    if level == "high":
+        losses = {name: risk[name] for name in losses}
     values = {
         "protocol_risk": risk["protocol_risk_max"],
         "position_share": risk["largest_position_share"],
@@ -401,12 +437,13 @@ def _gates(candidate: dict[str, Any]) -> list[dict[str, Any]]:
         "issuer_share": risk["largest_issuer"]["share"],
         "reward_share": risk["reward_share"],
         "apy_multiple": max(pool["apy_multiple"] for pool in candidate["pools"]),
+        **losses,
     }
     gates = [
         {
             "rule": "profile_risk",
-            "limit": "low",
-            "value": "low" if allowed else "medium",
+            "limit": level,
+            "value": "low" if candidate["profile"] == "conservative_growth" else "medium",
             "passed": allowed,
             "tested": True,
         }
@@ -414,27 +451,53 @@ def _gates(candidate: dict[str, Any]) -> list[dict[str, Any]]:
     gates += [
         {"rule": r, "limit": LIMITS[r], "value": v, "passed": v <= LIMITS[r], "tested": True} for r, v in values.items()
     ]
+    for gate in gates:
+        unknown = gate["rule"] == "reward_share" and risk["reward_share_known_weight"] < 1 - 1e-9
+        if unknown or (level == "high" and gate["rule"] in losses):
+            gate["tested"] = not gate["passed"]
     gates.append({"rule": "history_days", "limit": 60.0, "value": float(DAYS), "passed": True, "tested": True})
-    gates.append({"rule": "var_95", "limit": 0.01, "value": metrics["var_95"], "passed": True, "tested": False})
     return gates
 
 
 def _score(candidates: list[dict[str, Any]]) -> None:
-    raw = [{part: c["metrics"][key] for part, key in RAW.items()} for c in candidates]
+    view = candidates[0]["risk"]["gate_view"]
+    raw = [
+        {
+            "apy": c["risk"]["all_in"]["net_apy"],
+            "beta": c["metrics"]["beta"],
+            **{part: c["risk"]["all_in"][part] for part in ("sharpe", "alpha", "volatility")},
+        }
+        if view == "all_in"
+        else {part: c["metrics"][key] for part, key in RAW.items()}
+        for c in candidates
+    ]
     for part, weight in SCORE_WEIGHTS.items():
         values = [-abs(entry[part] - 1) if part == "beta" else entry[part] for entry in raw]
         ranks = (stats.rankdata(values) - 1) / (len(values) - 1)
         for candidate, entry, rank in zip(candidates, raw, ranks, strict=True):
             score = candidate.setdefault(
                 "score",
-                {"total": 0.0, "parts": {}, "raw": entry, "missing": [], "normalisation": "rank", "preset": "neutral"},
+                {
+                    "total": 0.0,
+                    "parts": {},
+                    "raw": entry,
+                    "missing": [],
+                    "normalisation": "rank",
+                    "preset": "neutral",
+                    "view": view,
+                },
             )
             score["parts"][part] = weight * float(rank)
             score["total"] = sum(score["parts"].values())
 
 
 def _income(apy: float) -> float:
-    return AMOUNT * ((1 + apy) ** (180 / 365) - 1)
+    return AMOUNT * ((1 + apy) ** (HORIZON / 365) - 1)
+
+
+def _net_income(all_in: dict[str, Any]) -> float:
+    costs = all_in["cost_per_year"]
+    return _income(all_in["net_apy"] + costs) - AMOUNT * costs * HORIZON / 365
 
 
 def _choice(chosen: dict[str, Any]) -> dict[str, Any]:
@@ -450,19 +513,29 @@ def _choice(chosen: dict[str, Any]) -> dict[str, Any]:
             "income": _income(apy),
             "income_low": _income(chosen["apy_low"]),
             "income_high": _income(chosen["apy_high"]),
-            "horizon_days": 180,
+            "horizon_days": HORIZON,
             "apy": apy,
             "apy_low": chosen["apy_low"],
             "apy_high": chosen["apy_high"],
+            "net_apy": chosen["risk"]["all_in"]["net_apy"],
+            "net_income": _net_income(chosen["risk"]["all_in"]),
         },
+        "tripwires": build_risk.tripwires(chosen),
+        "emergency": [{"target": "Treasury bills", "share": 0.7}, {"target": "USDC", "share": 0.3}],
     }
 
 
 def _alternatives(chosen: dict[str, Any]) -> dict[str, Any]:
-    apy = chosen["metrics"]["portfolio_apy"]
+    apy, net = chosen["metrics"]["portfolio_apy"], chosen["risk"]["all_in"]["net_apy"]
     rates = {"hold": ("hold USD", 0.0), "risk_free": ("3-month Treasury bill", RATE)}
     return {
-        key: {"name": name, "apy": rate, "income": _income(rate), "difference_bps": (apy - rate) * 10_000}
+        key: {
+            "name": name,
+            "apy": rate,
+            "income": _income(rate),
+            "difference_bps": (apy - rate) * 10_000,
+            "net_difference_bps": (net - rate) * 10_000,
+        }
         for key, (name, rate) in rates.items()
     }
 
@@ -600,6 +673,9 @@ def save(folder: Path, record: dict[str, Any], inputs: dict[str, Any] | None = N
                 "created_at": "2026-01-02T03:04:05Z",
                 "preset": "neutral",
                 "model": "policy",
+                "seed": 0,
+                "hazard": "central",
+                "hazard_rates": {},
             }
         ),
     }
@@ -635,7 +711,8 @@ def without_choice(record: dict[str, Any]) -> dict[str, Any]:
         candidate["passed"] = False
     record.update(outcome="no_feasible_strategy", choice=None, derived={})
     for alternative in record["alternatives"].values():
-        alternative["difference_bps"] = None
+        alternative.update(difference_bps=None, net_difference_bps=None)
+    record["limit_events"] = build_risk.limit_events(record["candidates"], None)
     failed = [c for c in record["candidates"] if not c["gates"][0]["passed"]]
     record["conflicts"] = [{"rule": "protocol_risk", "limit": 0.05, "nearest": min(values), "vetoed": len(values)}]
     record["conflicts"] += (

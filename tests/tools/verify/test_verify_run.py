@@ -18,7 +18,7 @@ import build_run
 import pytest
 
 from tools.records import Recommendation
-from tools.verify import Report, verify
+from tools.verify import Report, simulation, verify
 from tools.verify.report import MAX_LISTED
 
 # Numbers of the record that nothing in a folder can contradict: times, costs, the pools an emptied profile had.
@@ -26,6 +26,15 @@ UNCHECKED = (
     r"/usage/(seconds|calls|input_tokens|output_tokens)",
     r"/trace/[0-9]+/(seconds|step)",
     r"/emptied/[0-9]+/pools_(before|after)",
+    # Of one's own choosing, and shown as such: thresholds. What only a replay knows: weights before a cap.
+    r"/choice/tripwires/[0-9]+/(reduce|emergency)",
+    r"/limit_events/[0-9]+/before",
+    # Shocks are not in the record: a fall is free where no other candidate tells it too.
+    r"/candidates/[0-9]+/risk/stress/[0-9]+/(loss|loss_after)",
+    # Only as good as a simulation, or the bins of its histogram.
+    r"/candidates/[0-9]+/risk/all_in/(mean_return|standard_error|[ce]?var_9[59]|histogram/.*|drawdown_curve/.*)",
+    # Below a cap that hides it.
+    r"/protocols/[0-9]+/components/[a-z]+/score",
 )
 
 
@@ -37,6 +46,13 @@ def record() -> dict[str, Any]:
 @pytest.fixture
 def folder(record: dict[str, Any], tmp_path: Path) -> Path:
     return build_run.save(tmp_path / "run", record)
+
+
+@pytest.fixture
+def few_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the checker simulate little, where it runs very often."""
+    monkeypatch.setattr(simulation, "STRUCK", 200)
+    monkeypatch.setattr(simulation, "CALM", 100)
 
 
 def whats(report: Report) -> str:
@@ -51,9 +67,9 @@ def checked(folder: Path, record: dict[str, Any]) -> Report:
 def test_a_good_run_passes(folder: Path) -> None:
     report = verify(folder)
     assert report.ok, whats(report)
-    assert report.figures > 30
+    assert report.figures >= 30
     assert report.claims == 2
-    assert report.recomputed > 300
+    assert report.recomputed > 1_000
 
 
 def test_a_run_without_a_choice_passes(record: dict[str, Any], tmp_path: Path) -> None:
@@ -72,6 +88,8 @@ def test_a_question_out_of_scope_passes(record: dict[str, Any], tmp_path: Path) 
         alternatives=None,
         derived={},
         conflicts=[],
+        limit_events=[],
+        protocols=[],
     )
     changed["rationale"].update(markdown="**Outside.**\n", figures=[], claims=[])
     inputs = {
@@ -100,6 +118,7 @@ def digits(text: str) -> Iterator[tuple[int, str]]:
             yield place, str((int(character) + 3) % 10)
 
 
+@pytest.mark.usefixtures("few_paths")
 def test_every_digit_of_the_files_is_guarded_by_the_manifest(folder: Path) -> None:
     for name in ("rationale.md", "recommendation.json"):
         path = folder / name
@@ -112,6 +131,7 @@ def test_every_digit_of_the_files_is_guarded_by_the_manifest(folder: Path) -> No
     assert verify(folder).ok
 
 
+@pytest.mark.usefixtures("few_paths")
 def test_every_digit_of_the_text_is_guarded_without_the_manifest(record: dict[str, Any], folder: Path) -> None:
     """The forger changes the text in both places and hashes everything again."""
     markdown = record["rationale"]["markdown"]
@@ -127,6 +147,7 @@ def test_every_digit_of_the_text_is_guarded_without_the_manifest(record: dict[st
     assert missed == []
 
 
+@pytest.mark.usefixtures("few_paths")
 def test_every_digit_of_the_text_file_is_compared_with_the_record(record: dict[str, Any], folder: Path) -> None:
     """The forger changes the file only, and hashes everything again."""
     markdown = record["rationale"]["markdown"]
@@ -156,6 +177,7 @@ def other_digit(number: int | float, significant: int) -> int | float:
     return type(number)(Decimal(text[:place] + changed + text[place + 1 :]))
 
 
+@pytest.mark.usefixtures("few_paths")
 @pytest.mark.parametrize("significant", [0, 3])
 def test_every_number_of_the_record_is_guarded_without_the_manifest(
     record: dict[str, Any], folder: Path, significant: int
@@ -163,7 +185,7 @@ def test_every_number_of_the_record_is_guarded_without_the_manifest(
     """One digit of one number is changed and everything hashed again; only what nothing contradicts slips through."""
     changed = copy.deepcopy(record)
     missed = []
-    step = 1 if significant == 0 else 3
+    step = 5 if significant == 0 else 11
     for pointer, container, key, value in list(numbers(changed))[::step]:
         container[key] = other_digit(value, significant)
         if container[key] == value:
@@ -207,11 +229,11 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "a candidate's verdict": (_set("candidates/2/passed", True), "what its gates give"),
     "a laxer limit than the user's": (_set("mandate/max_weight", 0.2), "the mandate's max_weight"),
     "a weight above the user's cap": (_set("mandate/max_weight", 0.2), "no pool may take more than"),
-    "an excluded chain": (_set("mandate/chains_exclude", ["base"]), "which the user excluded"),
+    "an excluded chain": (_set("mandate/chains_exclude", ["arbitrum"]), "which the user excluded"),
     "a chain that was not named": (_set("mandate/chains_include", ["Base"]), "not of the chains that the user named"),
     "a profile that was not named": (_set("mandate/profile", "growth"), "the profile that the user named"),
     "an unknown preset": (_set("candidates/0/score/preset", "mine"), "/score/preset"),
-    "a gate without a value, tested": (_set("candidates/0/gates/1/value", None), "a gate without a value"),
+    "a gate without a value, tested": (_set("candidates/0/gates/1/value", None), "whether it can fail"),
     "a missing part": (_set("candidates/0/score/missing", ["alpha"]), "the parts without a value"),
     "another question": (lambda r: r.update(question="What is the weather?"), "what request.json says"),
     "another model": (_set("usage/model", "other"), "what request.json says"),
@@ -253,6 +275,7 @@ def _worse(record: dict[str, Any]) -> str:
     return str(passed[0]) if passed else "none"
 
 
+@pytest.mark.usefixtures("few_paths")
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forgery_is_named(record: dict[str, Any], tmp_path: Path, name: str) -> None:
     change, expected = FORGERIES[name]
@@ -386,6 +409,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.usefixtures("few_paths")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_json_is_a_difference_in_bounded_time(folder: Path, name: str) -> None:
     (folder / "recommendation.json").write_bytes(HOSTILE[name])
@@ -407,6 +431,7 @@ def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from places_in(entry)
 
 
+@pytest.mark.usefixtures("few_paths")
 @pytest.mark.parametrize("where", ["record", "inputs"])
 def test_no_odd_value_anywhere_makes_the_checker_raise(record: dict[str, Any], tmp_path: Path, where: str) -> None:
     changed, inputs = copy.deepcopy(record), build_run.build_inputs()
@@ -496,6 +521,7 @@ ROWS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 }
 
 
+@pytest.mark.usefixtures("few_paths")
 @pytest.mark.parametrize("name", ROWS)
 def test_forged_market_rows_are_found_even_with_their_hash(record: dict[str, Any], tmp_path: Path, name: str) -> None:
     change, expected = ROWS[name]

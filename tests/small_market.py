@@ -13,8 +13,9 @@ from agents.state import Settings
 from agents.workflow import advise
 from tools.records import Recommendation
 
+PATHS = 2_000  # these tests look at words, not at tails
 NOW = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
-QUESTION = "Put 2 million dollars to work, medium risk, at most 30% per pool"
+QUESTION = "Put 2 million dollars to work, high risk, at most 30% per pool"
 POOLS = [
     # project, chain, symbol, millions of dollars, percent a year
     ("aave-v3", "Ethereum", "USDC", 400, 4.1),
@@ -48,4 +49,4 @@ def market(
 
 
 def run(seat: Seat | None, question: str = QUESTION, source: MadeSource | None = None) -> Recommendation:
-    return advise(question, source or market(), seat=seat, settings=Settings(), now=NOW)[0]
+    return advise(question, source or market(), seat=seat, settings=Settings(paths=PATHS), now=NOW)[0]

@@ -1,0 +1,100 @@
+"""The limits that fired on the way to a choice, each with what it found and what it left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tools.candidates.construct import Draft
+from tools.candidates.gates import Assessed
+from tools.optimize import optimize
+from tools.records import Gate, LimitEvent, ProfileId
+from tools.strategies.profiles import Limits
+from tools.units import daily_return, significant
+
+_BINDING = 1e-6  # weights this close to a cap are held by it
+
+
+def sent_back(
+    assessed: Sequence[Assessed], vetoed: Mapping[ProfileId, Mapping[str, str]], limits: Limits
+) -> list[LimitEvent]:
+    """Record each pool that risk sends back: the largest weight that a candidate of the profile gave it, and 0 now."""
+    events = []
+    for profile_id, broken in vetoed.items():
+        drafts = [a.measured.draft for a in assessed if a.measured.draft.profile_id == profile_id]
+        for pool_id, rule in sorted(broken.items()):
+            before = max((_weight_of(draft, pool_id) for draft in drafts), default=0.0)
+            if before > 0.0:
+                events.append(_event(rule, pool_id, getattr(limits, rule, None), before, 0.0, "sent_back"))
+    return _once(events)
+
+
+def rejected(assessed: Sequence[Assessed]) -> list[LimitEvent]:
+    """Record each gate that turned a candidate down: all of the money would have followed it, none does."""
+    return [
+        _event(gate.rule, candidate.measured.draft.id, gate.limit, 1.0, 0.0, "rejected")
+        for candidate in assessed
+        for gate in candidate.gates
+        if not gate.passed
+    ]
+
+
+def capped(chosen: Assessed, limits: Limits, days: int) -> list[LimitEvent]:
+    """Record each pool of the choice that a cap holds below what its method alone would give it."""
+    draft = chosen.measured.draft
+    returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in draft.pools])
+    free = optimize(returns, draft.method)
+    gates = {gate.rule: gate for gate in chosen.gates}
+    events = []
+    for number, (pool, weight) in enumerate(zip(draft.pools, draft.weights, strict=True)):
+        rule = _binding_cap(draft, number, gates, limits) if free[number] > weight + _BINDING else None
+        if rule is not None:
+            before, after = float(free[number]), float(weight)
+            events.append(_event(rule, pool.id, gates[rule].limit, before, after, "capped"))
+    return events
+
+
+def _binding_cap(draft: Draft, number: int, gates: Mapping[str, Gate], limits: Limits) -> str | None:
+    """Name the cap that holds a pool: its own weight, else what its protocol or one of its issuers may have."""
+    pool, weights = draft.pools[number], draft.weights
+    protocol = sum(w for other, w in zip(draft.pools, weights, strict=True) if other.family == pool.family)
+    issuers = [
+        sum(w * other.issuer_shares.get(issuer, 0.0) for other, w in zip(draft.pools, weights, strict=True))
+        for issuer in pool.issuer_shares
+    ]
+    checks = (
+        ("max_weight", weights[number] >= limits.max_weight - _BINDING),
+        ("protocol_share", protocol >= limits.protocol_share - _BINDING),
+        ("issuer_share", max(issuers, default=0.0) >= limits.issuer_share - _BINDING),
+    )
+    held = next((rule for rule, binds in checks if binds), None)
+    # What none of these holds is held by the share of the pool that one may be, which differs from pool to pool.
+    return held or ("position_share" if gates["position_share"].tested else None)
+
+
+def _weight_of(draft: Draft, pool_id: str) -> float:
+    return next((float(w) for pool, w in zip(draft.pools, draft.weights, strict=True) if pool.id == pool_id), 0.0)
+
+
+def _event(rule: str, subject: str, limit: object, before: float, after: float, action: str) -> LimitEvent:
+    return LimitEvent.model_validate(
+        {
+            "rule": rule,
+            "subject": subject,
+            "limit": float(limit) if isinstance(limit, int) else limit,
+            "before": significant(before),
+            "after": significant(after),
+            "action": action,
+        }
+    )
+
+
+def _once(events: Sequence[LimitEvent]) -> list[LimitEvent]:
+    """Keep one event for each rule and pool, with the largest weight that was taken from it."""
+    kept: dict[tuple[str, str], LimitEvent] = {}
+    for event in events:
+        key = event.rule, event.subject
+        if key not in kept or event.before > kept[key].before:
+            kept[key] = event
+    return [kept[key] for key in sorted(kept)]
