@@ -63,7 +63,8 @@ class Exposures(Mapping[str, Mapping[str, Hit]]):
             [[hits[node].lost_if_fails if node in hits else 0.0 for node in self.nodes] for hits in self._hits.values()]
         ).reshape(len(self._hits), len(self.nodes))
         self.weight_of_node: FloatArray = np.array([_together(node) for node in self.nodes])
-        self._marks = {kind: self._marks_of(kind) for kind in COUNTED_KINDS}
+        self._column = {node: column for column, node in enumerate(self.nodes)}
+        self._marks = {kind: self._direct_marks(kind) for kind in COUNTED_KINDS if kind != "issuer"}
         self._records: dict[Link, ExposureLink] = {}
 
     def __getitem__(self, pool_id: str) -> Mapping[str, Hit]:
@@ -75,13 +76,14 @@ class Exposures(Mapping[str, Mapping[str, Hit]]):
     def __len__(self) -> int:
         return len(self._hits)
 
-    def marks(self, kind: str) -> FloatArray:
-        """Return how far pools hang on nodes of one of ``COUNTED_KINDS``, shape (n_pools, n_nodes of that kind).
+    def marks(self, kind: str, pool_ids: Sequence[str]) -> FloatArray:
+        """Return how far some pools hang on nodes of one of ``COUNTED_KINDS``, shape (n_pools, n_nodes of that kind).
 
         Protocols, tokens and chains count where a pool hangs on them itself (1, else 0); issuers, protocols that issue
         among them, by what is lost with them.
         """
-        return self._marks[kind]
+        rows = [self.row_of[pool_id] for pool_id in pool_ids]
+        return self._issuer_marks(rows, pool_ids) if kind == "issuer" else self._marks[kind][rows]
 
     def links_below(self, pool_ids: Sequence[str]) -> list[Link]:
         """Return every link that pools depend on, directly or through others, sorted by its ends."""
@@ -96,14 +98,17 @@ class Exposures(Mapping[str, Mapping[str, Hit]]):
             self._records[link] = ExposureLink(source=link.source, target=link.target, share=share)
         return self._records[link]
 
-    def _marks_of(self, kind: str) -> FloatArray:
-        if kind == "issuer":
-            answering = {link.target for node in self.nodes if _is(node, "token") for link in self._links.of(node)}
-            issuers = [n for n in self.nodes if what_it_is(n) == kind or (_is(n, "protocol") and n in answering)]
-            return self.lost[:, [self.nodes.index(node) for node in issuers]]
+    def _direct_marks(self, kind: str) -> FloatArray:
         direct = [{link.target for link in links if _is(link.target, kind)} for links in self.pool_links.values()]
         names = sorted(set().union(*direct))
         return np.array([[float(name in own) for name in names] for own in direct]).reshape(len(direct), len(names))
+
+    def _issuer_marks(self, rows: Sequence[int], pool_ids: Sequence[str]) -> FloatArray:
+        """Return what is lost with each who answers for a token that these pools reach."""
+        nodes = sorted({node for pool_id in pool_ids for node in self._hits[pool_id]})
+        answering = {link.target for node in nodes if _is(node, "token") for link in self._links.of(node)}
+        issuers = [n for n in nodes if what_it_is(n) == "issuer" or (_is(n, "protocol") and n in answering)]
+        return self.lost[np.ix_(rows, [self._column[node] for node in issuers])]
 
     def _hits_of(self, direct: Sequence[Link]) -> dict[str, Hit]:
         look = _claims_of(direct, self._claims)

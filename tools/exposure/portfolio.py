@@ -87,7 +87,7 @@ def _by_kind(weights: Mapping[str, float], hits: Exposures) -> dict[str, float]:
     """
     counts = {}
     for kind in COUNTED_KINDS:
-        marks = hits.marks(kind)[[hits.row_of[pool_id] for pool_id in weights]]
+        marks = hits.marks(kind, list(weights))
         rows = marks.any(axis=1)
         if rows.any():
             similarity = _similarity(marks[rows], np.ones(marks.shape[1]))

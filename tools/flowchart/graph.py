@@ -380,6 +380,7 @@ def _choice_label(record: Plain, candidate: Plain) -> list[str]:
         wording.method_name(candidate["method"]),
         f"amount {wording.amount(choice['amount'], asset)}" if converted else "",
         f"APY {wording.percent(candidate['metrics']['portfolio_apy'])}",
+        f"{wording.percent(expected['net_apy'])} kept after losses and costs",
         f"score {wording.score(candidate['score']['total'])}",
     ]
     if expected["income"] is not None:
@@ -394,10 +395,10 @@ def _against_nothing(alternatives: Plain | None) -> list[str]:
     known = [
         (key, alternatives[key])
         for key in ("hold", "risk_free")
-        if alternatives and alternatives[key]["difference_bps"] is not None
+        if alternatives and alternatives[key]["net_difference_bps"] is not None
     ]
-    names = {"hold": "holding", "risk_free": "risk-free rate"}
-    return [f"{wording.basis_points(row['difference_bps'])} vs {names[key]}" for key, row in known]
+    names = {"hold": "holding", "risk_free": "risk-free"}
+    return [f"{wording.basis_points(row['net_difference_bps'])} kept vs {names[key]}" for key, row in known]
 
 
 def _pool_label(chosen: Plain, pool: Plain, asset: str, brief: bool) -> list[str]:

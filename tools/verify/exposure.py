@@ -287,19 +287,10 @@ def _check_numbers(
     found, number = exposure["effective_risks"], effective_number(weights, shared)
     findings.number(f"{pointer}/effective_risks", found, number, "what weights and links give", 1e-9, ROUNDING)
     answering = {target for source, links in below.items() if source.startswith("token:") for target, _ in links}
-    least, most = (_by_kind(weights, hits, below, known) for known in (answering, set(ids)))
-    by_kind = exposure["effective_by_kind"]
-    for kind in sorted(set(least) | set(most) | set(by_kind)):
-        found = by_kind.get(kind)
-        if found is not None and kind in most and _lies_between(found, least.get(kind, found), most[kind]):
-            findings.recomputed += 1
-        else:
-            place, meaning = f"{pointer}/effective_by_kind/{printable(kind)}", "what weights and links give"
-            findings.number(place, found, least.get(kind), meaning, 1e-9, ROUNDING)
-
-
-def _lies_between(value: float, one: float, other: float) -> bool:
-    return min(one, other) - ROUNDING <= value <= max(one, other) + ROUNDING
+    by_kind, expected = exposure["effective_by_kind"], _by_kind(weights, hits, below, answering)
+    for kind in sorted(set(expected) | set(by_kind)):
+        place, meaning = f"{pointer}/effective_by_kind/{printable(kind)}", "what weights and links give"
+        findings.number(place, by_kind.get(kind), expected.get(kind), meaning, 1e-9, ROUNDING)
 
 
 def _by_kind(weights: Mapping[str, float], hits: Mapping[str, Hits], below: Below, answering: set[str]) -> Claims:

@@ -117,8 +117,11 @@ def record(**changes: Any) -> Plain:
         ],
         "conflicts": [], "choice": choice(chosen),
         "alternatives": {
-            "hold": {"name": "hold", "apy": 0.0, "income": 0.0, "difference_bps": 331.4},
-            "risk_free": {"name": "ETH staking", "apy": 0.0297, "income": 2.97, "difference_bps": -14.2},
+            "hold": {"name": "hold", "apy": 0.0, "income": 0.0, "difference_bps": 331.4, "net_difference_bps": 281.4},
+            "risk_free": {
+                "name": "ETH staking", "apy": 0.0297, "income": 2.97, "difference_bps": -14.2,
+                "net_difference_bps": -64.2,
+            },
         },
     }  # fmt: skip
     return plain | changes
@@ -130,6 +133,7 @@ def choice(chosen: Plain) -> Plain:
         "income": 3.3144,
         "income_low": 2.4871,
         "income_high": 4.0213,
+        "net_apy": 0.0281,
         "horizon_days": 365,
         "apy": 0.0331,
         "apy_low": 0.02,

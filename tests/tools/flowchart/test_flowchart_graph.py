@@ -96,11 +96,12 @@ def test_every_stage_of_a_choice_is_shown() -> None:
             "Balanced Score",
             "inverse volatility",
             "APY 3.49%",
+            "2.81% kept after losses and costs",
             "score 0.410",
             "income 3.3144 ETH in 365 days",
             "range 2.4871 to 4.0213 ETH",
-            "+331 bps vs holding",
-            "-14 bps vs risk-free rate",
+            "+281 bps kept vs holding",
+            "-64 bps kept vs risk-free",
         ]
     ]
     assert labels(graph, "pool")[0] == ["Compound v3 WETH, Base", "27.65% · 27.65 ETH", "APY 4.41% · TVL $38.1m"]
@@ -142,13 +143,13 @@ def test_an_untested_limit_is_neither_passed_nor_failed() -> None:
     assert risk_label([[tested, untested]]) == (["Passed", "? 1 limit untested"], "passed")
     assert risk_label([[untested]]) == (["Untested", "? 1 limit untested"], "untested")
     failed = records.gate("max_drawdown", 0.05, 0.09, passed=False)
-    assert risk_label([[tested, failed]]) == (["Failed", "✗ drawdown 9%, limit 5%"], "failed")
+    assert risk_label([[tested, failed]]) == (["Failed", "✗ loss by events 9%, limit 5%"], "failed")
 
 
 def test_untested_limits_have_a_node_of_their_own() -> None:
     graph = build_graph(records.record())
     (node,) = nodes(graph, "untested")
-    lines = ["Untested: loss limits", "? daily CVaR, limit 3%", "? drawdown, limit 5%", "? daily VaR, limit 2%"]
+    lines = ["Untested: loss limits", "? CVaR, limit 3%", "? loss by events, limit 5%", "? VaR, limit 2%"]
     assert (node["label"], node["verdict"]) == (lines, "untested")
     source, target = titled(graph, "untested", lines[0]), titled(graph, "choice", "Balanced Score")
     assert graph.edges[source, target]["style"] == "untested"
@@ -320,7 +321,9 @@ def test_amounts_that_are_not_known_are_not_shown() -> None:
     made["choice"]["expected"] |= {"income": None, "income_low": None, "income_high": None}
     graph = build_graph(made)
     assert labels(graph, "mandate")[0][0] == "ETH, medium risk"
-    assert labels(graph, "choice") == [["Balanced Score", "inverse volatility", "APY 3.49%", "score 0.410"]]
+    assert labels(graph, "choice") == [
+        ["Balanced Score", "inverse volatility", "APY 3.49%", "2.81% kept after losses and costs", "score 0.410"]
+    ]
     assert labels(graph, "pool")[0][1] == "27.65%"
 
 
