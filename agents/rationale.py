@@ -235,7 +235,7 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
     peers = [
         i for i, node in enumerate(nodes) if i != single and node["lost_if_fails"] <= nodes[single]["lost_if_fails"]
     ]
-    unknown = next((i for i, node in enumerate(nodes) if node["kind"] == "unknown"), None)
+    unknowns = [i for i, node in enumerate(nodes) if node["kind"] == "unknown" and i != single]
     events = sorted(
         (i for i, event in enumerate(risk["stress"]) if event["loss"] > 0.0),
         key=lambda i: (-risk["stress"][i]["loss"], risk["stress"][i]["event"]),
@@ -247,7 +247,7 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
         "single": f"{c}/risk/exposure/nodes/{single}",
         "single_kind": _KINDS[nodes[single]["kind"]],
         "next_point": f"{c}/risk/exposure/nodes/{peers[0]}" if peers else None,
-        "unknown": None if unknown is None else f"{c}/risk/exposure/nodes/{unknown}",
+        "unknowns": [f"{c}/risk/exposure/nodes/{i}" for i in unknowns[:2]],
         "worst_event": f"{c}/risk/stress/{events[0]}" if events else None,
         "other_event": f"{c}/risk/stress/{events[1]}" if len(events) > 1 else None,
         "gas": f"{c}/risk/all_in/gas_usd" if all_in["gas_usd"] else None,
@@ -277,13 +277,16 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
     runner = next((i for i in ranked if candidates[i]["profile"] != chosen["profile"]), None)
     if runner is None:
         return found
-    own, other = f"/candidates/{index}/metrics/portfolio_apy", f"/candidates/{runner}/metrics/portfolio_apy"
+    figure = "risk/all_in/net_apy" if chosen["risk"]["gate_view"] == "all_in" else "metrics/portfolio_apy"
+    own, other = f"/candidates/{index}/{figure}", f"/candidates/{runner}/{figure}"
     gap = ledger.derive("runner_up_gap_bps", "abs(a - b) * 10000", own, other)
     shown = abs(ledger.value(gap)) >= 0.5
     return found | {
         "runner_index": runner,
         "runner": f"/candidates/{runner}",
         "runner_gap": gap,
+        "runner_rate": other,
+        "own_rate": own,
         "runner_less": shown and ledger.holds(other, "<", own),
         "runner_more": shown and ledger.holds(other, ">", own),
     }

@@ -48,6 +48,8 @@ def show(recommendation: Recommendation, folder: Path) -> None:
         console.print(f"[yellow]Model:[/] {safe_label(recommendation.rationale.refused, 200)}")
     console.print(f"\n[dim]Run folder[/]   {folder}", soft_wrap=True)
     console.print(f"[dim]Picture[/]      {folder / 'flowchart.png'}", soft_wrap=True)
+    if recommendation.outcome == "choice":
+        console.print(f"[dim]Its risk[/]     plimsoll risk show {folder}", soft_wrap=True)
     console.print(f"[dim]Check it[/]     plimsoll verify {folder}", soft_wrap=True)
     console.print(f"[dim]Run it again[/] plimsoll replay {folder}", soft_wrap=True)
 
