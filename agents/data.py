@@ -45,7 +45,7 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         ),
         lambda m: m.sha256,
     )
-    risks = ProtocolRisks(market)
+    risks = ProtocolRisks(market, context.settings.facts)
     universe = steps.call(
         "build_universe",
         {"asset": asset, "snapshot_sha256": market.sha256},

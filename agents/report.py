@@ -62,6 +62,7 @@ def _record(state: State, context: Context) -> dict[str, Any]:
         settings.paths,
         settings.hazard,
         dict(settings.hazard_rates),
+        settings.facts.read_text(encoding="utf-8") if settings.facts else None,
         day,
         market.snapshot_sha256 if market else None,
         context.seat.name,

@@ -96,7 +96,7 @@ def _dependence(workspace: Workspace, market: Market, context: Context, steps: S
         lambda found: {pool_id: {node: list(hit) for node, hit in own.items()} for pool_id, own in found.items()},
     )
     nodes = list(hits.nodes)
-    hazards = Hazards(market.as_of, market.hacks, rates, market.protocol_tvl_usd)
+    hazards = Hazards(market.as_of, market.hacks, rates, market.protocol_tvl_usd, context.settings.facts)
     steps.call("hazards", {"nodes": nodes, "set_by_user": rates}, lambda: [hazards.of(node) for node in nodes], _plain)
     workspace.hits, workspace.hazards = hits, hazards
     return hits, hazards

@@ -7,6 +7,7 @@ import operator
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 from tools.records import (
@@ -111,6 +112,7 @@ class Settings:
     seed: int = 0
     paths: int = 100_000
     hazard: HazardLevel = "central"
+    facts: Path | None = None
     hazard_rates: Mapping[str, float] = field(default_factory=dict)
     off: tuple[str, ...] = ()
 

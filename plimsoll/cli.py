@@ -142,6 +142,10 @@ def ask(
         list[str] | None,
         typer.Option("--set-hazard", metavar="NODE=RATE", help="events a year of your own, as protocol:aave=0.01"),
     ] = None,
+    facts: Annotated[
+        Path | None,
+        typer.Option("--facts", envvar="PLIMSOLL_FACTS", metavar="FILE", help="facts of protocols of your own"),
+    ] = None,
     refresh: Refresh = False,
 ) -> None:
     """Answer one question with one recommendation, and write a run folder that can be verified and replayed."""
@@ -161,7 +165,12 @@ def ask(
             open_market(source, seed, refresh),
             seat=seat,
             settings=Settings(
-                as_of=day, preset=preset.value, seed=seed, hazard=hazard.value, hazard_rates=_rates(set_hazard or [])
+                as_of=day,
+                preset=preset.value,
+                seed=seed,
+                hazard=hazard.value,
+                hazard_rates=_rates(set_hazard or []),
+                facts=facts,
             ),
             progress=progress,
         )

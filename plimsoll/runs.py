@@ -29,6 +29,7 @@ RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
     "request.json",
     "manifest.json",
 )
+FACTS = "facts.toml"  # the user's own, where there are any
 PICTURE_SCALE = 1.0  # their text is smaller than the flowchart's
 # What may differ between two runs on the same inputs.
 VOLATILE = ("created_at", "run_id", "seconds", "source")
@@ -112,6 +113,8 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
         "flowchart.png": to_png(svg),
         "flowchart.mmd": recommendation.flowchart.mermaid.encode(),
     }
+    if settings.facts:
+        contents[FACTS] = settings.facts.read_bytes()
     for stem, picture in draw(record).items():
         contents |= {f"{stem}.svg": picture.encode(), f"{stem}.png": to_png(picture, PICTURE_SCALE)}
     for name, body in contents.items():
@@ -144,6 +147,7 @@ def replay(folder: Path) -> Replay:
             paths=request["paths"],
             hazard=request["hazard"],
             hazard_rates=request["hazard_rates"],
+            facts=folder / FACTS if (folder / FACTS).is_file() else None,
             off=tuple(request["off"]),
         )
         seat = _seat(request)

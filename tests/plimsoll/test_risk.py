@@ -115,6 +115,21 @@ def test_a_rate_of_ones_own_replaces_the_range_and_is_replayed(call: Any, tmp_pa
         assert call("ask", USD_QUESTION, "--source", "demo", "--set-hazard", wrong, "--out", folder).code == 2
 
 
+def test_facts_of_ones_own_stand_in_the_evidence_and_are_saved(call: Any, tmp_path: Path) -> None:
+    facts, folder = tmp_path / "mine.toml", tmp_path / "run"
+    audit = 'audit = [{ value = "Somebody Else", since = 2024-05-01, source = "https://example.org/audit" }]'
+    facts.write_text(f"[aave]\n{audit}\n")
+    ask = ("ask", USD_QUESTION, "--source", "demo", "--out", folder)
+    assert call(*ask, "--facts", facts).code == 0
+    evidence = next(entry for entry in record(folder)["protocols"] if entry["project"] == "aave-v3")
+    assert "https://example.org/audit" in evidence["components"]["audits"]["sources"]
+    facts.unlink()
+    assert call("verify", folder).code == 0
+    assert call("replay", folder).code == 0
+    gone = call(*ask, "--facts", facts)
+    assert (gone.code, "mine.toml" in gone.err) == (2, True)
+
+
 def alluring() -> MadeSource:
     """The small market with a protocol that nobody knows: 200 m dollars, 18 % a year, one token, as Stream's xUSD."""
     source = market()

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -73,7 +74,7 @@ def load_facts(path: Path = FACTS, *extra: Path) -> Mapping[str, FamilyFacts]:
     """
     merged = _read_facts(path)
     for own in extra:
-        merged |= {family: _beside(merged.get(family), facts) for family, facts in _read_facts(own).items()}
+        merged |= {family: _beside(merged.get(family), facts) for family, facts in _read_facts(own, merged).items()}
     return merged
 
 
@@ -85,18 +86,22 @@ def _beside(known: FamilyFacts | None, own: FamilyFacts) -> FamilyFacts:
     return FamilyFacts(**joined)
 
 
-def _read_facts(path: Path) -> dict[str, FamilyFacts]:
+def _read_facts(path: Path, known: Mapping[str, FamilyFacts] = MappingProxyType({})) -> dict[str, FamilyFacts]:
+    """Read a file of facts; a family of ``known`` need not say again when it was launched."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read the protocol facts {path.name}: {error}") from error
+    for family, table in raw.items():
+        if family in known and isinstance(table, dict):
+            table.setdefault("launch", [fact.model_dump() for fact in known[family].launch])
     try:
         families = TypeAdapter(dict[str, FamilyFacts]).validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    for family, known in families.items():
-        _check_names(family, known, path.name)
+    for family, facts in families.items():
+        _check_names(family, facts, path.name)
     return families
 
 
