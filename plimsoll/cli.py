@@ -158,6 +158,8 @@ def ask(
     day = day_of(as_of)
     if out is not None:
         runs.check_writable(out)
+    if facts is not None and not facts.is_file():
+        raise UsageError(f"--facts {facts} is no file")
     seat = _seat(model, require_model)
     with progress_bar("Reading the market") as progress:
         recommendation, context = advise(
