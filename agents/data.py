@@ -14,6 +14,7 @@ from tools.market.quality import ParsedRows
 from tools.market.snapshot import Market
 from tools.records import Asset, Mandate, MarketSummary
 from tools.risk.lookup import ProtocolRisks
+from tools.strategies.profiles import Limits, load_limits
 from tools.strategies.rates import risk_free_rate
 from tools.strategies.universe import Universe, build_universe, counted, price_on, protocol_tvl, ruled_out, screen
 
@@ -83,6 +84,11 @@ def _summary(market: Market, universe: Universe, mandate: Mandate) -> MarketSumm
     stuck = sum(history.constant for history in histories)
     if stuck:
         warnings.append(f"{stuck} eligible pools show the same yield for 30 days: a set rate, or a feed that is stuck")
+    looser = _looser_limits(mandate)
+    if looser:
+        warnings.append(
+            f"For {asset} the limits of {mandate.risk} risk are looser than for others: {', '.join(looser)}"
+        )
     if market.synthetic:
         warnings.insert(0, "synthetic market: every figure is invented by the program")
     return MarketSummary(
@@ -105,6 +111,18 @@ def _summary(market: Market, universe: Universe, mandate: Mandate) -> MarketSumm
         benchmark_pools=[pool.id for pool in universe.pools],
         warnings=warnings,
     )
+
+
+def _looser_limits(mandate: Mandate) -> list[str]:
+    """Name the limits that the asset has above those of the level for every other asset."""
+    assert mandate.asset is not None
+    level = load_limits()[mandate.risk]
+    own, others = level[mandate.asset], [limits for asset, limits in level.items() if asset != mandate.asset]
+    return [
+        name.replace("_", " ")
+        for name in Limits.model_fields
+        if name != "history_days" and all(getattr(own, name) > getattr(other, name) for other in others)
+    ]
 
 
 def _shortage(summary: MarketSummary, lacking: int) -> str:

@@ -13,13 +13,17 @@ from agents.prompts import environment
 from agents.prose import PASSAGES, filled
 from tools.figures import BoundText, Ledger
 from tools.figures.ledger import Operator
-from tools.market.names import display_project
+from tools.pictures import SET_BY_USER
 from tools.records import Derived
 
 _ASSET_WORDS = {"USD": "dollar", "ETH": "ETH", "BTC": "BTC"}
 _RISK_FREE = {
     "USD": ("The Treasury bill", "the Treasury bill", "hold the bill"),
-    "ETH": ("Plain staking", "plain staking", "stake and leave it at that"),
+    "ETH": (
+        "Plain staking, before its own risks,",
+        "plain staking (before its own risks)",
+        "stake and leave it at that",
+    ),
     "BTC": ("Holding", "holding the coins", "hold the coins"),
 }
 _UNTESTED = {
@@ -42,9 +46,18 @@ _KINDS = {
 }
 
 
+_KINDS_TIED = {"protocol", "issuer", "curator", "bridge"}  # beside a single point; its tokens fall with it
 _WIRES = {
     "cvar_95": "the simulated tail loss (CVaR) passes",
     "token_discount": "a token in it trades off its peg by",
+}
+_CROSSED = {
+    "cvar_95": "the simulated tail loss",
+    "single_point": "what hangs on a single name",
+    "expected_loss_share": "the expected loss over the yield",
+    "protocol_risk": "the protocol risk",
+    "position_share": "your share of a pool",
+    "token_discount": "the discount of a token",
 }
 _REFUGES = {"USD": "bills and plain dollars in your own wallet", "ETH": "plain ETH", "BTC": "plain BTC"}
 
@@ -205,15 +218,15 @@ def _risk_values(
 ) -> dict[str, Any]:
     pools = chosen["pools"]
     gates = {gate["rule"]: f"{c}/gates/{position}" for position, gate in enumerate(chosen["gates"])}
+    nodes = chosen["risk"]["exposure"]["nodes"]
+    protocol = f"{c}/risk/exposure/nodes/{next(i for i, node in enumerate(nodes) if node['kind'] == 'protocol')}"
     weakest = max(range(len(pools)), key=lambda i: (pools[i]["protocol_risk"], pools[i]["weakest_party"]))
     shares = [pool["share_of_pool"] for pool in pools]
     tightest = None if None in shares else shares.index(max(shares))
     multi = sum(len(pool["tokens"]) > 1 for pool in pools)
     return {
-        "protocol": _label(
-            figures, display_project(chosen["risk"]["largest_protocol"]["name"]), f"{c}/risk/largest_protocol/name"
-        ),
-        "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{c}/risk/largest_protocol/share", amount)
+        "protocol": protocol,
+        "protocol_amount": ledger.derive("protocol_amount", "a * b", f"{protocol}/lost_if_fails", amount)
         if amount
         else None,
         "weakest": f"{c}/pools/{weakest}/weakest_party",
@@ -232,9 +245,8 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
     risk = chosen["risk"]
     nodes, all_in = risk["exposure"]["nodes"], risk["all_in"]
     single = next(i for i, node in enumerate(nodes) if node["id"] == risk["exposure"]["single_point"])
-    peers = [
-        i for i, node in enumerate(nodes) if i != single and node["lost_if_fails"] <= nodes[single]["lost_if_fails"]
-    ]
+    most = nodes[single]["lost_if_fails"]
+    peers = [i for i, node in enumerate(nodes) if i != single and node["lost_if_fails"] <= most]
     unknowns = [i for i, node in enumerate(nodes) if node["kind"] == "unknown" and i != single]
     events = sorted(
         (i for i, event in enumerate(risk["stress"]) if event["loss"] > 0.0),
@@ -245,6 +257,16 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
         "tail": ledger.derive("tail_probability", "0.05"),
         "cvar_limit": f"{c}/gates/{gate}/limit" if risk["gate_view"] == "all_in" else None,
         "single": f"{c}/risk/exposure/nodes/{single}",
+        "tied": any(
+            nodes[i]["lost_if_fails"] >= nodes[single]["lost_if_fails"] and nodes[i]["kind"] not in {"chain", "oracle"}
+            for i in peers
+        ),
+        "hazard": all_in["hazard_level"],
+        "own_rates": [
+            f"{c}/risk/exposure/nodes/{i}"
+            for i, node in enumerate(nodes)
+            if node["hazard"] and node["hazard"]["basis"] == SET_BY_USER
+        ],
         "single_kind": _KINDS[nodes[single]["kind"]],
         "next_point": f"{c}/risk/exposure/nodes/{peers[0]}" if peers else None,
         "unknowns": [f"{c}/risk/exposure/nodes/{i}" for i in unknowns[:2]],
@@ -257,6 +279,12 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
             for i, wire in enumerate(record["choice"]["tripwires"])
             if wire["measure"] in _WIRES
         ],
+        "crossed": [
+            {"words": _CROSSED[wire["measure"]], "pointer": f"/choice/tripwires/{i}"}
+            for i, wire in enumerate(record["choice"]["tripwires"])
+            if wire["state"] != "normal"
+        ],
+        "other_horizon": record["choice"]["expected"]["horizon_days"] != all_in["horizon_days"],
         "refuge": _REFUGES[record["mandate"]["asset"]],
     }
 
@@ -274,7 +302,9 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
         "next": None if comes_next is None else f"/candidates/{comes_next}",
         "runner_index": None,
     }
-    runner = next((i for i in ranked if candidates[i]["profile"] != chosen["profile"]), None)
+    holdings = [{pool["pool_id"]: pool["weight"] for pool in candidate["pools"]} for candidate in candidates]
+    others = (i for i in ranked if candidates[i]["profile"] != chosen["profile"] and holdings[i] != holdings[index])
+    runner = next(others, None)
     if runner is None:
         return found
     figure = "risk/all_in/net_apy" if chosen["risk"]["gate_view"] == "all_in" else "metrics/portfolio_apy"
@@ -329,6 +359,7 @@ def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) ->
             _conflict_figures(figures, i, conflict) for i, conflict in enumerate(record["conflicts"])
         ]
         w["advice"] = _advice(record)
+        w["hazard"] = next((c["risk"]["all_in"]["hazard_level"] for c in record["candidates"]), "central")
     return {"w": w}
 
 
@@ -350,6 +381,7 @@ def _in_unit_of(rule: str, figures: Figures, pointer: str) -> str:
     return figures.money(pointer) if rule == "min_tvl" else figures.percent(pointer, 2)
 
 
+_BOLDER = "a bolder level of risk"
 _ADVICE = {
     "chains_include": "naming further chains",
     "chains_exclude": "letting excluded chains in again",
@@ -382,7 +414,9 @@ def _advice(record: Mapping[str, Any]) -> str:
     """Suggest what to change, from the rules that stand in the way, most frequent first."""
     rules = [conflict["rule"] for conflict in record["conflicts"] if conflict["rule"] != "profile_risk"]
     rules += [entry["rule"] for entry in record["emptied"]]
-    found = list(dict.fromkeys(_ADVICE[rule] for rule in rules if rule in _ADVICE))[:3]
+    ideas = dict.fromkeys(_ADVICE[rule] for rule in rules if rule in _ADVICE)
+    bolder = [idea for idea in ideas if idea.startswith(_BOLDER)]
+    found = [idea for idea in ideas if idea not in bolder[1:]][:3]
     return (", or ".join(found) or "wider limits") + ": ask again with that changed."
 
 

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from agents.quant import DEFAULT_HORIZON_DAYS, amount_usd, limits_for
 from agents.state import Context, State, Steps, Workspace
-from tools.candidates import World, all_in_views, assess_candidates, sent_back, vetoes
+from tools.candidates import World, all_in_views, assess_candidates, pool_mark, sent_back, vetoes
 from tools.exposure import Exposures, exposures
 from tools.market.load import COST_TABLES
 from tools.market.snapshot import Market
@@ -56,7 +56,18 @@ def risk(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         pools = workspace.universe.pools
         vetoed = vetoes(workspace.assessed, pools, mandate, load_profiles(), limits)
     fired = sent_back(workspace.assessed, vetoed, limits)
-    return {"vetoed": vetoed, "limit_events": fired, "trace": steps.taken}
+    update: dict[str, Any] = {"vetoed": vetoed, "limit_events": fired, "trace": steps.taken}
+    if state["round"] == 1 and (idle := _idle_rates(runtime.context)):
+        update["market"] = market.model_copy(update={"warnings": [*market.warnings, *idle]})
+    return update
+
+
+def _idle_rates(context: Context) -> list[str]:
+    """Say which rates of the user's own strike nothing that an eligible pool depends on."""
+    hits = context.workspace.hits
+    known = set(hits.nodes) if hits is not None else set()
+    idle = sorted(set(context.settings.hazard_rates) - known)
+    return [f"The rate that you set for {node} changes nothing: no eligible pool depends on it" for node in idle]
 
 
 def _world(state: State, context: Context, steps: Steps) -> World:
@@ -66,10 +77,12 @@ def _world(state: State, context: Context, steps: Steps) -> World:
     summary = state["market"]
     assert market is not None
     assert summary is not None
+    assert workspace.universe is not None
     moving = _Moving(market)
     hits, hazards = _dependence(workspace, market, context, steps)
     return World(
         hits=hits,
+        marks={pool.id: pool_mark(pool) for pool in workspace.universe.pools},
         hazard=hazards.of,
         gas=moving.gas,
         impermanent_loss=moving.drift,

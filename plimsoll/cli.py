@@ -79,7 +79,9 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", envvar="PLIMSOLL_AS_OF", metavar="DATE", help="decide as of the end of this UTC day"),
 ]
-Seed = Annotated[int, typer.Option("--seed", envvar="PLIMSOLL_SEED", help="seed of the demo market")]
+Seed = Annotated[
+    int, typer.Option("--seed", envvar="PLIMSOLL_SEED", help="seed of the simulation, and of the demo market")
+]
 Refresh = Annotated[bool, typer.Option("--refresh", help="ask the network again for what the store knows")]
 Run = Annotated[Path, typer.Argument(help="a run folder that ask wrote")]
 Model = Annotated[

@@ -71,7 +71,8 @@ def print_features(universe: Universe, *, csv: bool) -> None:
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(row[1], *row[2:-1])
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    console.print(table, width=max(console.width, 132), crop=False)
 
 
 def _rows(market: Market, universe: Universe, reasons: bool) -> list[tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,11 +58,14 @@ def stress(
     """Replay dated events, or scenarios of your own, on a saved choice."""
     from tools.stress import load_events, load_scenarios, replay
 
-    _, chosen = _chosen(folder)
+    record, chosen = _chosen(folder)
     weights = {pool["pool_id"]: pool["weight"] for pool in chosen["pools"]}
     lost = _lost(folder, list(weights))
     events = load_scenarios(scenarios) if scenarios is not None else load_events()
     results = [replay(event, weights, lost).model_dump() for event in events]
+    for entry in results:
+        if scenarios is None and entry["date"] > record["as_of"][:10]:
+            entry["title"] += " (after the decision)"
     _table("Replays", ("event", "date", "loss", "later"), (_stress_row(entry) for entry in results))
     for entry in results:
         if not entry["hit"]:
@@ -87,6 +89,10 @@ def backtest(
 
     market = open_market(source)
     returns = daily_returns(market, pool, market.day(day_of(as_of)))
+    if not 0.0 < confidence < 1.0:
+        raise UsageError(f"--confidence must lie between 0 and 1, not {confidence:g}")
+    if not 2 <= window < returns.size:
+        raise UsageError(f"--window must be at least 2 and below the {returns.size} days of the series, not {window}")
     rows = []
     readings = []
     for method in VAR_METHODS:
@@ -124,6 +130,7 @@ def liquidation(
 
     from tools.risk.liquidation import Collateral, days_to_liquidation
     from tools.risk.liquidation import liquidation as distance_of
+    from tools.risk.thresholds import load_thresholds
 
     try:
         posted = Collateral(amount=collateral, price=price, threshold=threshold)
@@ -133,29 +140,40 @@ def liquidation(
             drift = days_to_liquidation(found.health, borrow_apy, growth_apy)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"--{first['loc'][0]}: {first['msg']}") from error
+        option = {"amount": "collateral"}.get(str(first["loc"][0]), first["loc"][0])
+        raise UsageError(f"--{option}: {first['msg']}") from error
     except ValueError as error:
         raise UsageError(str(error)) from error
     if found.health is None or found.distance is None or found.prices is None:
         echo(found.reason or "nothing is owed, so nothing can be liquidated")
         return
-    fall = f"when the price falls by {found.distance:.1%}, to {found.prices[0]:,.6g}"
-    echo(f"health factor {found.health:.3f}; liquidated {fall}")
+    fall = f"liquidated when the price falls by {found.distance:.1%}, to {found.prices[0]:,.6g}"
+    now = f"to be liquidated now: the price would have to be above {found.prices[0]:,.6g}"
+    echo(f"health factor {found.health:.3f}; {fall if found.health > 1.0 else now}")
     if drift is not None:
         echo(f"by interest alone: {drift.reason if drift.days is None else f'in {drift.days:,.0f} days'}")
-    echo({"normal": "state: normal", "reduce": "state: reduce the debt", "emergency": "state: close it"}[found.state])
+    limits = load_thresholds().liquidation["same_asset" if same_asset else "other_asset"]
+    said = {"normal": "normal", "reduce": "reduce the debt", "emergency": "close it"}[found.state]
+    echo(f"state: {said} (reduce at {limits.reduce:.0%} from liquidation, close at {limits.emergency:.0%})")
 
 
 def _chosen(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a saved record and its chosen candidate; raises UsageError where there is none."""
+    from tools.records import Recommendation
+
     if not folder.is_dir():
         raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
+    if not (folder / "recommendation.json").is_file():
+        raise UsageError(f"{folder} is not a run folder: it holds no recommendation.json")
     try:
-        record = json.loads((folder / "recommendation.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = (folder / "recommendation.json").read_text(encoding="utf-8")
+        record = Recommendation.model_validate_json(text).model_dump(mode="json")
+    except OSError as error:
         raise VerificationError(f"cannot read {folder / 'recommendation.json'}: {error}") from error
-    if record.get("outcome") != "choice":
-        raise UsageError(f"{folder} holds no choice but {record.get('outcome')!r}: there is nothing at risk")
+    except ValueError as error:
+        raise VerificationError(f"{folder / 'recommendation.json'} is not a record of this version") from error
+    if record["outcome"] != "choice":
+        raise UsageError(f"{folder} holds no choice but {record['outcome']!r}: there is nothing at risk")
     chosen = next(c for c in record["candidates"] if c["id"] == record["choice"]["candidate_id"])
     return record, chosen
 

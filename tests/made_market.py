@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tools.candidates import Measured, World, all_in_views
+from tools.candidates import Measured, World, all_in_views, pool_mark
 from tools.candidates.all_in import Loss
 from tools.exposure import exposures
 from tools.market.snapshot import History, Market, Progress, RawRow, Row
@@ -208,6 +209,7 @@ def losses(found: Sequence[Measured], amount_usd: float | None = None, **changes
     pools = {p.id: p for candidate in found for p in candidate.draft.pools}
     fields: dict[str, Any] = {
         "hits": exposures(list(pools.values()), AS_OF),
+        "marks": defaultdict(str, {p.id: pool_mark(p) for p in pools.values()}),
         "hazard": lambda node: None,
         "gas": lambda pool: Cost(0.0),
         "impermanent_loss": lambda pool: Cost(0.0),

@@ -3,7 +3,7 @@
 Pools and weights per profile and method, their figures, their risk, the gates they pass or fail.
 """
 
-from tools.candidates.all_in import World, all_in_views, net_income, scored_figures, view_of
+from tools.candidates.all_in import World, all_in_views, net_income, pool_mark, scored_figures, view_of
 from tools.candidates.construct import CandidateSet, Draft, build_candidates
 from tools.candidates.fired import capped, rejected, sent_back
 from tools.candidates.gates import Assessed, assess_candidates, conflicts, vetoes
@@ -22,6 +22,7 @@ __all__ = [
     "conflicts",
     "measure",
     "net_income",
+    "pool_mark",
     "rejected",
     "scored_figures",
     "sent_back",

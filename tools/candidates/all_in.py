@@ -47,11 +47,12 @@ _NO_VARIATION = 1e-12
 class World:
     """What the all-in view needs beside the candidates.
 
-    ``hits`` says for each pool and node what is lost; ``gas`` what one visit to a pool (in or out) costs in dollars.
-    ``amount_usd`` None leaves costs out, with the reason in the record.
+    ``hits`` says for each pool and node what is lost, ``marks`` tells pools apart by their figures; ``gas`` what one
+    visit to a pool (in or out) costs in dollars. ``amount_usd`` None leaves costs out, with the reason in the record.
     """
 
     hits: Exposures
+    marks: Mapping[str, str]
     hazard: Callable[[str], NodeHazard | None]
     gas: Callable[[Pool], Cost]
     impermanent_loss: Callable[[Pool], Cost]
@@ -87,6 +88,11 @@ class _Costs:
     def once(self) -> float:
         """Return what is known to be paid once."""
         return math.fsum(cost for cost in (self.gas, self.leaving) if cost is not None)
+
+
+def pool_mark(pool: Pool) -> str:
+    """Return what tells a pool apart without its names: its size and its rates."""
+    return digest([pool.row.tvl_usd, pool.row.apy, pool.apy_mean_30d])
 
 
 def view_of(risk: RiskLevel) -> RiskView:
@@ -165,7 +171,7 @@ def _simulated(
             if node.hazard is not None:
                 shares[place[node.id], column] = node.lost_if_fails
     simulated = simulate(
-        np.column_stack([candidate.returns for candidate in measured]),
+        np.column_stack([_around_the_day(candidate) for candidate in measured]),
         shares,
         np.array([_rate(hazards[key], world.hazard_level) for key in keys]),
         np.array([(hazards[key].severity_low, hazards[key].severity_high) for key in keys]).reshape(-1, 2),
@@ -181,16 +187,27 @@ def _simulated(
     ]
 
 
-def _streams(nodes: Sequence[str], hazards: Mapping[str, NodeHazard], world: World) -> list[str]:
-    """Name the random stream of each node by what it is and what hangs on it, never by what it is called.
+def _around_the_day(candidate: Measured) -> FloatArray:
+    """Return the daily returns (n_days,) with the ups and downs of the history around the rate of the day.
 
-    Names come from the market: a pool renamed must not change a figure. Nodes alike in everything are told apart by a
-    count, and which of them gets which stream makes no difference.
+    The history's own mean would promise another yield than the one that is shown as expected.
+    """
+    apy = candidate.metrics["portfolio_apy"]
+    assert apy is not None
+    drift = math.log1p(apy) / DAYS_PER_YEAR - math.fsum(np.log1p(candidate.returns)) / candidate.returns.size
+    return np.asarray((1.0 + candidate.returns) * math.exp(drift) - 1.0)
+
+
+def _streams(nodes: Sequence[str], hazards: Mapping[str, NodeHazard], world: World) -> list[str]:
+    """Name the random stream of each node by what it is and what hangs on it, never by what anything is called.
+
+    Names and ids come from the market: a pool renamed must not change a figure. Pools are known by their figures
+    (``World.marks``). Nodes alike in everything are told apart by a count; which gets which stream makes no difference.
     """
     seen: Counter[str] = Counter()
     streams = []
     for node in nodes:
-        pools = sorted((pool, own[node].lost_if_fails) for pool, own in world.hits.items() if node in own)
+        pools = sorted((world.marks[pool], own[node].lost_if_fails) for pool, own in world.hits.items() if node in own)
         hazard = hazards[node]
         rates = (hazard.rate_low, hazard.rate, hazard.rate_high, hazard.severity_low, hazard.severity_high)
         content = digest([node.partition(":")[0], list(rates), [list(entry) for entry in pools]])

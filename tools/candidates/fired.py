@@ -9,11 +9,11 @@ import numpy as np
 from tools.candidates.construct import Draft
 from tools.candidates.gates import Assessed
 from tools.optimize import optimize
-from tools.records import Gate, LimitEvent, ProfileId
+from tools.records import LimitEvent, ProfileId
 from tools.strategies.profiles import Limits
 from tools.units import daily_return, significant
 
-_BINDING = 1e-6  # weights this close to a cap are held by it
+_BINDING = 1e-4  # weights are rounded to basis points: this close to a cap one is held by it
 
 
 def sent_back(
@@ -48,29 +48,40 @@ def capped(chosen: Assessed, limits: Limits, days: int) -> list[LimitEvent]:
     gates = {gate.rule: gate for gate in chosen.gates}
     events = []
     for number, (pool, weight) in enumerate(zip(draft.pools, draft.weights, strict=True)):
-        rule = _binding_cap(draft, number, gates, limits) if free[number] > weight + _BINDING else None
+        rule = _binding_cap(chosen, number, limits) if free[number] > weight + 2.0 * _BINDING else None
         if rule is not None:
             before, after = float(free[number]), float(weight)
             events.append(_event(rule, pool.id, gates[rule].limit, before, after, "capped"))
     return events
 
 
-def _binding_cap(draft: Draft, number: int, gates: Mapping[str, Gate], limits: Limits) -> str | None:
-    """Name the cap that holds a pool: its own weight, else what its protocol or one of its issuers may have."""
+def _binding_cap(chosen: Assessed, number: int, limits: Limits) -> str | None:
+    """Name the cap that holds a pool: its own weight, its protocol's or an issuer's, or the share of the pool.
+
+    None where a weight gave way to others, as to the smallest that is worth its transactions.
+    """
+    draft, tightest = chosen.measured.draft, chosen.risk.largest_position_share
     pool, weights = draft.pools[number], draft.weights
     protocol = sum(w for other, w in zip(draft.pools, weights, strict=True) if other.family == pool.family)
     issuers = [
         sum(w * other.issuer_shares.get(issuer, 0.0) for other, w in zip(draft.pools, weights, strict=True))
         for issuer in pool.issuer_shares
     ]
+    position = 0.0 if tightest is None else _position(chosen, number, tightest)
     checks = (
-        ("max_weight", weights[number] >= limits.max_weight - _BINDING),
-        ("protocol_share", protocol >= limits.protocol_share - _BINDING),
-        ("issuer_share", max(issuers, default=0.0) >= limits.issuer_share - _BINDING),
+        ("max_weight", float(weights[number]), limits.max_weight, _BINDING),
+        ("protocol_share", float(protocol), limits.protocol_share, _BINDING),
+        ("issuer_share", float(max(issuers, default=0.0)), limits.issuer_share, _BINDING),
+        ("position_share", position, limits.position_share, 0.01 * limits.position_share),
     )
-    held = next((rule for rule, binds in checks if binds), None)
-    # What none of these holds is held by the share of the pool that one may be, which differs from pool to pool.
-    return held or ("position_share" if gates["position_share"].tested else None)
+    return next((rule for rule, value, cap, slack in checks if cap < 1.0 and value >= cap - slack), None)
+
+
+def _position(chosen: Assessed, number: int, tightest: float) -> float:
+    """Return the position over what can be withdrawn, from the tightest one: shares go as weight over TVL."""
+    draft = chosen.measured.draft
+    ratios = [float(weight) / pool.row.tvl_usd for pool, weight in zip(draft.pools, draft.weights, strict=True)]
+    return tightest * ratios[number] / max(ratios)
 
 
 def _weight_of(draft: Draft, pool_id: str) -> float:

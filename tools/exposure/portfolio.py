@@ -32,9 +32,10 @@ HazardOf = Callable[[str], NodeHazard | None]
 def portfolio_exposure(pool_weights: Mapping[str, float], hits: Exposures, hazards: HazardOf) -> Exposure:
     """Return what weights (pool id → fraction of the money, together 1) depend on.
 
-    Nodes are sorted by what is lost with them, the most first, ties by id. ``expected_loss`` is per year: lost_if_fails
-    · rate · mean severity; 0 for a node without a hazard of its own. ``single_point`` is the first node that is neither
-    chain nor oracle (a pool always lies in a protocol, so there is one). Pools of weight 0 are left out.
+    Nodes are sorted by what is lost with them, the most first; of several, parties before the tokens that they answer
+    for, then by expected loss, then by id. ``expected_loss`` is per year: lost_if_fails · rate · mean severity; 0 for a
+    node without a hazard of its own. ``single_point`` is the first node that is neither chain nor oracle, of these only
+    where there is nothing else. Pools of weight 0 are left out.
     Raises ``ValueError`` for weights that are no fractions of a whole and for a pool without exposures.
     """
     weights = checked_weights(pool_weights, hits)
@@ -106,7 +107,7 @@ def _similarity(lost: FloatArray, together: FloatArray) -> FloatArray:
 def _nodes(weights: Mapping[str, float], hits: Exposures, hazards: HazardOf) -> list[NodeExposure]:
     names = sorted({node for pool_id in weights for node in hits[pool_id]})
     nodes = [_node(node, weights, hits, hazards(node)) for node in names]
-    return sorted(nodes, key=lambda node: (-node.lost_if_fails, node.id))
+    return sorted(nodes, key=lambda node: (-node.lost_if_fails, node.kind == "token", -node.expected_loss, node.id))
 
 
 def _node(node: str, weights: Mapping[str, float], hits: Exposures, hazard: NodeHazard | None) -> NodeExposure:

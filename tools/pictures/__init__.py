@@ -8,10 +8,10 @@ from typing import Any
 from tools.pictures.drawdown import drawdown
 from tools.pictures.exposure import exposure
 from tools.pictures.losses import losses
-from tools.pictures.sheet import Subject, write
+from tools.pictures.sheet import SET_BY_USER, Subject, write
 from tools.pictures.stress import stress
 
-__all__ = ["PICTURES", "draw"]
+__all__ = ["PICTURES", "SET_BY_USER", "draw"]
 
 # File stem → what draws it, or returns None where the record does not hold what it would show.
 PICTURES = {"losses": losses, "drawdown": drawdown, "stress": stress, "exposure": exposure}

@@ -142,8 +142,9 @@ def _frame(run: Plain, scale: Scale, marks: list[Mark]) -> list[str]:
     edges = run["histogram"]["edges"]
     x, end = scale(var.loss), scale(edges[-1])
     points = percent(edges[1] - edges[0], 6, trim=True).removesuffix("%")
+    unit = "point" if points == "1" else "points"
     parts = [
-        text(f"Paths per bar of {points} percentage points; log axis: each line is ten times the one below",
+        text(f"Paths per bar of {points} percentage {unit}; log axis: each line is ten times the one below",
              MARGIN, _MARKS_TOP - 26, SMALL, SOFT),
 rect(x, _PLOT_TOP, max(0.0, end - x), _PLOT_BOTTOM - _PLOT_TOP, 0, f'fill="{TAIL}"'),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ RULE, GRID = "#b9c2cc", "#e3e8ee"
 ACCENT, GAIN, LOSS, TAIL, WARNING = "#0b3d70", "#6486ab", "#b5483a", "#fbefec", "#704b00"
 HALO = f' stroke="{PAPER}" stroke-width="4" stroke-linejoin="round" paint-order="stroke"'
 
+SET_BY_USER = "set by the user"  # the basis of such a hazard
 _BANNER = "SYNTHETIC MARKET: these are not real pools"
 
 
@@ -47,7 +48,14 @@ class Subject(NamedTuple):
     def simulated(self) -> str:
         """Say where simulated figures come from."""
         run = self.all_in
-        return f"simulated, {run['paths']:,} paths, seed {run['seed']}, hazard: {safe_label(run['hazard_level'])}"
+        nodes = self.candidate["risk"]["exposure"]["nodes"]
+        own = (
+            ", some set by the user"
+            if any(node["hazard"] and node["hazard"]["basis"] == SET_BY_USER for node in nodes)
+            else ""
+        )
+        level = safe_label(run["hazard_level"])
+        return f"simulated, {run['paths']:,} paths, seed {run['seed']}, hazard: {level}{own}"
 
     @property
     def spans(self) -> str:

@@ -78,8 +78,8 @@ def liquidation(collateral: Sequence[Collateral], debt: float, same_asset: bool 
     if debt == 0.0:
         return Liquidation(None, None, None, 1.0, "normal", "no debt: nothing can be liquidated")
     total = math.fsum(part.value for part in collateral)
-    if not math.isfinite(total):
-        raise ValueError("the collateral is worth more than a number can hold")
+    if not 0.0 < total / debt < math.inf:
+        raise ValueError("collateral and debt are so far apart that a number cannot hold their ratio")
     health = math.fsum(part.value * part.threshold for part in collateral) / debt
     distance = max(0.0, 1.0 - 1.0 / health)
     prices = tuple(part.price / health for part in collateral)

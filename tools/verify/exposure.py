@@ -234,7 +234,7 @@ def _check_nodes(
         odd = sorted(set(ids) ^ set(expected)) or ids
         findings.at(f"{pointer}/nodes", f"are not what the links lead to: {printable(odd[0])}", len(expected), len(ids))
         return
-    order = sorted(nodes, key=lambda node: (-node["lost_if_fails"], node["id"]))
+    order = sorted(nodes, key=_rank)
     findings.same(f"{pointer}/nodes", ids, [node["id"] for node in order], "the order of what is lost with them")
     for place, node in enumerate(nodes):
         held = [pool_id for pool_id in weights if node["id"] in hits[pool_id].lost]
@@ -301,6 +301,11 @@ def _by_kind(weights: Mapping[str, float], hits: Mapping[str, Hits], below: Belo
         if own:
             numbers[kind] = effective_number(own, marks)
     return numbers
+
+
+def _rank(node: JsonObject) -> tuple[float, bool, float, str]:
+    """Order by what is lost, then parties before tokens, then by expected loss, then by id."""
+    return -node["lost_if_fails"], node["kind"] == "token", -node["expected_loss"], node["id"]
 
 
 def _together(node_id: str) -> float:

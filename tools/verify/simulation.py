@@ -64,10 +64,19 @@ def check_simulations(record: JsonObject, returns: Mapping[int, Returns], findin
     for index, candidate in enumerate(record["candidates"]):
         if index in returns and all(value >= -1.0 for value in returns[index]):
             pointer = f"/candidates/{index}/risk/all_in"
-            growths = [block_growth(returns[index], days) for days in BLOCKS]
+            around = _around_the_day(returns[index], candidate["metrics"]["portfolio_apy"])
+            growths = [block_growth(around, days) for days in BLOCKS]
             _check_mean(candidate, growths, pointer, findings)
             if candidate["id"] == chosen:
                 _check_tail(candidate, growths, pointer, findings)
+
+
+def _around_the_day(returns: Returns, apy: float) -> list[float]:
+    """Return the returns moved by one factor, so that a year of them grows by the portfolio's APY of the day."""
+    if apy <= -1.0 or min(returns) <= -1.0:
+        return list(returns)
+    factor = math.exp(math.log1p(apy) / 365 - math.fsum(math.log1p(value) for value in returns) / len(returns))
+    return [(1.0 + value) * factor - 1.0 for value in returns]
 
 
 def block_growth(returns: Returns, days: int) -> list[float]:

@@ -210,7 +210,8 @@ def test_what_holds_of_every_exposure(portfolio):
     exposure = assess(pools, weights)
     hits = exposures(pools, DAY)
     table = contagion_table(hits, dict(zip([p.id for p in pools], weights, strict=True)))
-    assert [(row.node, row.lost) for row in table] == [(node.id, node.lost_if_fails) for node in exposure.nodes]
+    assert {row.node: row.lost for row in table} == {node.id: node.lost_if_fails for node in exposure.nodes}
+    assert [row.lost for row in table] == [node.lost_if_fails for node in exposure.nodes]
     for node in exposure.nodes:
         assert 0.0 < node.look_through <= node.lost_if_fails <= 1.0
     if all(p.single for p in pools):

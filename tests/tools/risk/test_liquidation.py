@@ -117,7 +117,7 @@ def test_limits_of_the_input():
         liquidation([], 1.0)
     with pytest.raises(ValueError, match="threshold"):
         ether(threshold=1.1)
-    with pytest.raises(ValueError, match="more than a number can hold"):
+    with pytest.raises(ValueError, match="a number cannot hold"):
         liquidation([ether(amount=1e200, price=1e200)], 1.0)
     with pytest.raises(ValueError, match="-1 loops"):
         looped(0.5, -1)

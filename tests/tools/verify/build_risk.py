@@ -127,7 +127,7 @@ def exposure(pools: list[dict[str, Any]]) -> dict[str, Any]:
     names = sorted(set().union(*lost))
     table = np.array([[own.get(name, 0.0) for name in names] for own in lost])
     nodes = [_node(name, weights, look, table[:, place]) for place, name in enumerate(names)]
-    nodes.sort(key=lambda node: (-node["lost_if_fails"], node["id"]))
+    nodes.sort(key=lambda node: (-node["lost_if_fails"], node["kind"] == "token", -node["expected_loss"], node["id"]))
     links = {(f"pool:{pool['pool_id']}", target): s for pool in pools for target, s in links_of(pool).items()}
     links |= {(node, target): s for node in names for target, s in BELOW.get(node, {}).items()}
     direct = [set(links_of(pool)) for pool in pools]
@@ -223,7 +223,7 @@ def all_in(candidate: dict[str, Any], returns: np.ndarray, amount: float, days: 
         "sharpe": (net[""] - rate) / volatility,
         "alpha": metrics["alpha"] - losses[""] - per_year,
         "missing": {} if drift is not None else {"impermanent_loss": "no price of a token"},
-        **_tail(returns, shares, gas + leaving),
+        **_tail(returns, metrics["portfolio_apy"], shares, gas + leaving),
     }
 
 
@@ -239,9 +239,10 @@ def _draws(days: int) -> tuple[np.ndarray, dict[str, Any]]:
     return starts, events
 
 
-def _tail(returns: np.ndarray, shares: dict[str, float], cost: float) -> dict[str, Any]:
+def _tail(returns: np.ndarray, apy: float, shares: dict[str, float], cost: float) -> dict[str, Any]:
     starts, events = _draws(returns.size)
     logs = np.log1p(np.concatenate([returns, returns]))
+    logs += math.log1p(apy) / 365 - np.log1p(returns).mean()
     summed = np.concatenate([[0.0], np.cumsum(logs)])
     growth = np.zeros(PATHS)
     for number, start in enumerate(starts):
