@@ -115,6 +115,43 @@ def test_a_rate_of_ones_own_replaces_the_range_and_is_replayed(call: Any, tmp_pa
         assert call("ask", USD_QUESTION, "--source", "demo", "--set-hazard", wrong, "--out", folder).code == 2
 
 
+def test_the_page_says_what_the_user_set_and_what_of_it_changed_nothing(call: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    rates = ("--set-hazard", "token:USDC=0.01", "--set-hazard", "protocol:nosuch=0.5", "--hazard", "low")
+    assert call("ask", USD_QUESTION, "--source", "demo", "--out", folder, *rates).code == 0
+    text = (folder / "rationale.md").read_text()
+    assert "as often as the low end of what their kind suggests, as you asked" in text
+    assert "Set by you: how often USDC fails" in text
+    assert "The rate that you set for protocol:nosuch changes nothing" in text
+    assert "some set by the user" in (folder / "losses.svg").read_text()
+    assert call("verify", folder).code == 0
+
+
+def test_looser_limits_of_an_asset_are_said(call: Any, market_folder: Path, tmp_path: Path) -> None:
+    ask = ("ask", "20 BTC", "--source", market_folder, "--as-of", "2025-09-26", "--out", tmp_path / "run")
+    assert call(*ask).code == 0
+    text = (tmp_path / "run" / "rationale.md").read_text()
+    assert "For BTC the limits of medium risk are looser than for others: protocol share, var 95" in text
+    assert text.startswith("**Holding pays more than the pools")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--confidence", "2", "between 0 and 1"), ("--window", "1", "at least 2"), ("--window", "99999", "below the")],
+)
+def test_a_backtest_refuses_what_makes_no_sense(call: Any, market_folder: Path, option, value, words) -> None:
+    ask = ("risk", "backtest", "usdc_usd_daily.csv", "--source", market_folder, "--as-of", "2025-02-28")
+    ended = call(*ask, option, value)
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_a_position_past_its_threshold_is_to_be_liquidated_now(call: Any) -> None:
+    position = ("--collateral", "10", "--price", "3000", "--debt", "30000", "--threshold", "0.8")
+    ended = call("risk", "liquidation", *position)
+    assert "to be liquidated now: the price would have to be above 3,750" in ended.out
+
+
 def test_facts_of_ones_own_stand_in_the_evidence_and_are_saved(call: Any, tmp_path: Path) -> None:
     facts, folder = tmp_path / "mine.toml", tmp_path / "run"
     audit = 'audit = [{ value = "Somebody Else", since = 2024-05-01, source = "https://example.org/audit" }]'

@@ -174,3 +174,24 @@ def test_a_large_position_in_a_small_pool_of_two_tokens_costs_to_leave():
     small = view(pools, [0.5, 0.5], 1e4).all_in
     large = view(pools, [0.5, 0.5], 2e6).all_in
     assert 0.0 < small.exit_cost < large.exit_cost < 0.01
+
+
+def test_the_tail_stands_around_the_rate_of_the_day_and_not_around_the_history():
+    rich = [pool(n, apy=0.05, series=[0.20 + 0.01 * (day % 7) for day in range(120)]) for n in (1, 2)]
+    found = view(rich, [0.5, 0.5]).all_in
+    assert found.mean_return == pytest.approx(found.net_apy, abs=5 * found.standard_error + 1e-4)
+    assert found.net_apy == pytest.approx(0.05)
+    assert found.cvar_95 > -0.055
+
+
+def test_ids_of_pools_do_not_matter_either():
+    def pools(first):
+        return [
+            pool(first, family="aave", project="aave-v3", issuer_shares={"Circle": 1.0}, tvl_usd=40 * MILLION),
+            pool(first + 1, family="compound", project="compound-v3", issuer_shares={"Circle": 1.0}),
+        ]
+
+    assert (
+        view(pools(1), [0.5, 0.5], hazard=protocols(0.1)).all_in
+        == view(pools(70), [0.5, 0.5], hazard=protocols(0.1)).all_in
+    )

@@ -85,6 +85,20 @@ def test_equal_weights_within_the_caps_fire_nothing():
     assert capped(assess([draft(pools, [0.25] * 4)], pools)[0], MEDIUM, 100) == []
 
 
+def test_rounding_and_caps_that_cap_nothing_fire_nothing():
+    pools = [
+        pool(
+            n, family="one", issuer_shares={"Circle": 1.0}, series=[0.05 + 0.001 * n * (day % 2) for day in range(100)]
+        )
+        for n in (1, 2, 3)
+    ]
+    free = MEDIUM.model_copy(update={"max_weight": 1.0, "protocol_share": 1.0, "issuer_share": 1.0})
+    found = build_candidates(universe(pools), Mandate(asset="USD"), PROFILES, free, 50_000.0)
+    assert found.drafts
+    for candidate in assess(found.drafts, pools, free, 50_000.0):
+        assert [event for event in capped(candidate, free, found.days) if event.rule != "position_share"] == []
+
+
 def features(p, amount):
     median = np.full(p.history.apy.size, 0.05)
     plain = pool_features(p.history, p.row, median, exit_cost=None, days_to_exit=None)
