@@ -423,13 +423,14 @@ def _advice(record: Mapping[str, Any]) -> str:
 def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]:
     """Write what a model's slots stand for: whole sentences, each figure with what it belongs to."""
     runner = w["runner"] + "/metrics/portfolio_apy" if w["runner_up"] else None
+    protocol = str(w["protocol"])
     return {
         "choice_apy": f"The choice yields {figures.percent(w['apy'], 2)} a year.",
         "income": _income_sentence(figures, w["income"]),
         "doing_nothing": f"{w['rf_name']} pays {figures.percent(w['rf_apy'], 2)} a year.",
         "pool_count": f"The choice holds {figures.count(f'{c}/metrics/pool_count')} pools.",
-        "largest_protocol": f"{w['protocol']} has {figures.percent(f'{c}/risk/largest_protocol/share', 1)} of the "
-        "money.",
+        "largest_protocol": f"{figures.percent(protocol + '/lost_if_fails', 1)} of the money hangs on "
+        f"{figures.name(protocol + '/name')}.",
         "weakest_protocol": f"The protocol risk of the choice is set by {figures.name(w['weakest'])}, "
         f"at {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
         "apy_range": f"These weights earned between {figures.percent(f'{c}/apy_low', 2)} "
