@@ -316,6 +316,11 @@ def found_by_simulation(candidate: dict[str, Any], returns: np.ndarray) -> list[
     return [str(difference) for difference in findings.report().differences]
 
 
+def apy_of(returns: np.ndarray) -> float:
+    """A rate of the day that is not the history's: the paths must stand around it."""
+    return float(2.0 * ((1.0 + returns).prod() ** (365 / returns.size) - 1.0))
+
+
 def simulated(shares: dict[str, float], returns: np.ndarray, cost: float) -> dict[str, Any]:
     """Return a candidate with a tail simulated by numpy, as far as the tail is checked."""
     nodes = [build_risk._node(name, np.ones(1), [{name: 1.0}], np.array([share])) for name, share in shares.items()]
@@ -326,9 +331,10 @@ def simulated(shares: dict[str, float], returns: np.ndarray, cost: float) -> dic
         "event_probability": chance,
         "gas_cost": cost,
         "exit_cost": None,
-        **build_risk._tail(returns, shares, cost),
+        **build_risk._tail(returns, apy_of(returns), shares, cost),
     }
-    return {"id": "c", "apy_low": 0.01, "risk": {"all_in": all_in, "exposure": {"nodes": nodes}}}
+    risk, metrics = {"all_in": all_in, "exposure": {"nodes": nodes}}, {"portfolio_apy": apy_of(returns)}
+    return {"id": "c", "apy_low": 0.01, "metrics": metrics, "risk": risk}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -346,7 +352,7 @@ def test_a_simulation_of_half_the_events_is_found() -> None:
     """The whole tail fits itself, and no node: every figure comes from paths with half of what is lost."""
     shares, returns = dict.fromkeys(build_risk.HAZARDS, 0.4), np.full(100, 1e-4)
     honest = simulated(shares, returns, 0.001)
-    honest["risk"]["all_in"] |= build_risk._tail(returns, dict.fromkeys(shares, 0.2), 0.001)
+    honest["risk"]["all_in"] |= build_risk._tail(returns, apy_of(returns), dict.fromkeys(shares, 0.2), 0.001)
     said = "\n".join(found_by_simulation(honest, returns))
     for figure in ("mean_return", "cvar_95", "cvar_99", "evar_95", "standard_error", "drawdown_curve/7"):
         assert f"/{figure}" in said
@@ -359,7 +365,7 @@ def test_a_tail_cut_off_at_the_same_mean_is_found(monkeypatch: pytest.MonkeyPatc
     flat = {name: (*h[:3], (h[3] + h[4]) / 2, (h[3] + h[4]) / 2) for name, h in build_risk.HAZARDS.items()}
     monkeypatch.setattr(build_risk, "HAZARDS", flat)
     build_risk._draws.cache_clear()
-    honest["risk"]["all_in"] |= build_risk._tail(returns, shares, 0.001)
+    honest["risk"]["all_in"] |= build_risk._tail(returns, apy_of(returns), shares, 0.001)
     build_risk._draws.cache_clear()
     said = found_by_simulation(honest, returns)
     assert not any("/mean_return" in what for what in said)
