@@ -186,7 +186,7 @@ def _choice_values(
         "profiles_count": ledger.derive("profiles_count", "len(unique(pluck(a, 'profile')))", "/candidates"),
         "passed_count": ledger.derive("passed_count", "count(pluck(a, 'passed'), True)", "/candidates"),
         "untested": [_UNTESTED[gate["rule"]] for gate in chosen["gates"] if not gate["tested"]],
-        **_risk_values(ledger, figures, chosen, c, amount),
+        **_risk_values(ledger, chosen, c, amount),
         **_loss_values(ledger, record, chosen, c),
         **_runner_values(ledger, record, index),
     }
@@ -208,14 +208,7 @@ def _choice_values(
     }
 
 
-def _label(figures: Figures, shown: str, pointer: str) -> str:
-    """Return a name as it reads best; one with digits is bound to the record's own spelling."""
-    return figures.name(pointer) if any(character.isdigit() for character in shown) else shown
-
-
-def _risk_values(
-    ledger: Ledger, figures: Figures, chosen: Mapping[str, Any], c: str, amount: str | None
-) -> dict[str, Any]:
+def _risk_values(ledger: Ledger, chosen: Mapping[str, Any], c: str, amount: str | None) -> dict[str, Any]:
     pools = chosen["pools"]
     gates = {gate["rule"]: f"{c}/gates/{position}" for position, gate in enumerate(chosen["gates"])}
     nodes = chosen["risk"]["exposure"]["nodes"]
@@ -233,7 +226,6 @@ def _risk_values(
         "weakest_risk": f"{c}/pools/{weakest}/protocol_risk",
         "protocol_limit": f"{gates['protocol_risk']}/limit",
         "position_limit": f"{gates['position_share']}/limit",
-        "issuer": _label(figures, chosen["risk"]["largest_issuer"]["name"], f"{c}/risk/largest_issuer/name"),
         "tightest": None if tightest is None else f"{c}/pools/{tightest}",
         "multi_count": multi,
         "multi": ledger.derive("pools_of_several_tokens", str(multi)) if multi else None,

@@ -34,6 +34,11 @@ def show(folder: Run) -> None:
         (_node_row(node) for node in report["exposure"]["nodes"]),
     )
     _table("One year", ("figure", "value"), _all_in_rows(report["all_in"]))
+    _table(
+        "Loss exceeded in",
+        ("simulated years", "loss by events"),
+        ((f"1 in {1.0 / p['probability']:,.0f}", f"{p['loss']:.1%}") for p in report["all_in"]["drawdown_curve"]),
+    )
     _table("Replays", ("event", "date", "loss", "later"), (_stress_row(entry) for entry in report["stress"]))
     _table(
         "Protocol scores (0 safest, 1)",
