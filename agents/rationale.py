@@ -272,7 +272,11 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
             if wire["measure"] in _WIRES
         ],
         "crossed": [
-            {"words": _CROSSED[wire["measure"]], "pointer": f"/choice/tripwires/{i}"}
+            {
+                "words": _CROSSED[wire["measure"]],
+                "pointer": f"/choice/tripwires/{i}",
+                "ratio": wire["measure"] == "protocol_risk",
+            }
             for i, wire in enumerate(record["choice"]["tripwires"])
             if wire["state"] != "normal"
         ],

@@ -17,6 +17,8 @@ from tools.errors import PlimsollError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from agents.models import Seat
+    from tools.market.snapshot import Market
+    from tools.strategies.universe import Universe
 
 app = typer.Typer(
     name="plimsoll",
@@ -82,6 +84,8 @@ AsOf = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", envvar="PLIMSOLL_SEED", help="seed of the simulation, and of the demo market")
 ]
+Asset_ = Annotated[AssetName, typer.Option("--asset", help="the asset to look at")]
+Table_ = Annotated[TableFormat, typer.Option("--format", help="how to print the rows")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="ask the network again for what the store knows")]
 Run = Annotated[Path, typer.Argument(help="a run folder that ask wrote")]
 Model = Annotated[
@@ -315,38 +319,42 @@ def data_status() -> None:
         echo(line)
 
 
+def _looked_at(asset: AssetName, source: str, as_of: str | None, seed: int) -> tuple[Market, Universe]:
+    from plimsoll.market import look
+    from plimsoll.terminal import progress_bar
+
+    with progress_bar("Reading the market") as progress:
+        return look(open_market(source, seed, False), asset.value, day_of(as_of), progress)
+
+
 @data_app.command("list")
 def data_list(
-    asset: Annotated[AssetName, typer.Option("--asset", help="the asset to list for")] = AssetName.USD,
+    asset: Asset_ = AssetName.USD,
     eligible: Annotated[bool, typer.Option("--eligible", help="with the reason for each exclusion")] = False,
-    output: Annotated[TableFormat, typer.Option("--format", help="how to print the rows")] = TableFormat.table,
+    output: Table_ = TableFormat.table,
     source: Source_ = "live",
     as_of: AsOf = None,
     seed: Seed = 0,
 ) -> None:
     """List the pools of a market; with --eligible each with whether it may be held, or why not."""
-    from plimsoll.market import look, print_pools
-    from plimsoll.terminal import progress_bar
+    from plimsoll.market import print_pools
 
-    with progress_bar("Reading the market") as progress:
-        market, universe = look(open_market(source, seed, False), asset.value, day_of(as_of), progress)
+    market, universe = _looked_at(asset, source, as_of, seed)
     print_pools(market, universe, reasons=eligible, csv=output is TableFormat.csv)
 
 
 @data_app.command("features")
 def data_features(
-    asset: Annotated[AssetName, typer.Option("--asset", help="the asset to look at")] = AssetName.USD,
-    output: Annotated[TableFormat, typer.Option("--format", help="how to print the rows")] = TableFormat.table,
+    asset: Asset_ = AssetName.USD,
+    output: Table_ = TableFormat.table,
     source: Source_ = "live",
     as_of: AsOf = None,
     seed: Seed = 0,
 ) -> None:
     """Print what each eligible pool's history says: level, trend, persistence, spikes, liquidity, correlation."""
-    from plimsoll.market import look, print_features
-    from plimsoll.terminal import progress_bar
+    from plimsoll.market import print_features
 
-    with progress_bar("Reading the market") as progress:
-        _, universe = look(open_market(source, seed, False), asset.value, day_of(as_of), progress)
+    _, universe = _looked_at(asset, source, as_of, seed)
     print_features(universe, csv=output is TableFormat.csv)
 
 

@@ -104,7 +104,8 @@ def backtest(
         try:
             found = backtest_var(returns, method, confidence, window_days=window)
         except ValueError as error:
-            rows.append((method, str(error), *[""] * 6))
+            rows.append((method, *["-"] * 7))
+            readings.append(f"{method}: {error}")
             continue
         chances = (f"{chance:.2g}" for chance in (found.p_count, found.p_independence, found.p_coverage))
         counts = (str(found.days), str(found.breaches), f"{found.expected:.1f}")

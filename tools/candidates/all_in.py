@@ -221,23 +221,24 @@ def _costs(candidate: Measured, world: World) -> _Costs:
     draft = candidate.draft
     missing: dict[str, str] = {}
     gas_usd = _summed([(2.0, world.gas(pool)) for pool in draft.pools], "gas_cost", missing)
-    gas, leaving = None, None
+    gas, exits = None, None
     if world.amount_usd is None:
         missing["gas_cost"] = missing["exit_cost"] = "no amount is known"
     else:
         gas = None if gas_usd is None else gas_usd / world.amount_usd
         positions = [
-            (float(weight), _leaving(pool, float(weight) * world.amount_usd))
+            (float(weight), leaving(pool, float(weight) * world.amount_usd))
             for pool, weight in zip(draft.pools, draft.weights, strict=True)
         ]
-        leaving = _summed(positions, "exit_cost", missing)
+        exits = _summed(positions, "exit_cost", missing)
     drift = [
         (float(weight), world.impermanent_loss(pool)) for pool, weight in zip(draft.pools, draft.weights, strict=True)
     ]
-    return _Costs(gas_usd, gas, leaving, _summed(drift, "impermanent_loss", missing), missing)
+    return _Costs(gas_usd, gas, exits, _summed(drift, "impermanent_loss", missing), missing)
 
 
-def _leaving(pool: Pool, position_usd: float) -> Cost:
+def leaving(pool: Pool, position_usd: float | None) -> Cost:
+    """Price leaving an eligible pool: its tokens are all of one asset, so its liquidity lies around their peg."""
     return exit_cost(position_usd, pool.row.tvl_usd, len(pool.tokens), amm=not pool.single, pegged=True)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from tools.candidates.all_in import leaving
 from tools.records import Asset, Candidate, PoolFeatures
-from tools.risk.costs import Cost, days_to_exit, exit_cost, queue_days_of
+from tools.risk.costs import Cost, days_to_exit, queue_days_of
 from tools.risk.impermanent_loss import read_prices
 from tools.strategies.universe import Pool
 from tools.units import significant
@@ -17,10 +18,9 @@ PriceTables = Mapping[str, Sequence[Mapping[str, str]] | None]
 def sized_features(features: PoolFeatures, pool: Pool, position_usd: float | None) -> PoolFeatures:
     """Add to a pool's features what leaving it costs at this size (dollars; None where no amount is known)."""
     missing = dict(features.missing)
-    leaving = exit_cost(position_usd, pool.row.tvl_usd, len(pool.tokens), amm=not pool.single, pegged=True)
     queue = queue_days_of(pool.row.project, pool.history.last)
     waiting = days_to_exit(position_usd, pool.row.tvl_usd, queue_days=queue)
-    found = {"exit_cost": leaving, "days_to_exit": waiting}
+    found = {"exit_cost": leaving(pool, position_usd), "days_to_exit": waiting}
     return features.model_copy(
         update={name: _known(name, cost, missing) for name, cost in found.items()} | {"missing": missing}
     )

@@ -51,10 +51,9 @@ def root(request: pytest.FixtureRequest, drawn: dict[str, dict[str, str]]) -> El
 @pytest.mark.parametrize("case", records.CASES)
 def test_the_records_of_these_tests_have_the_shape_of_the_record(case: str) -> None:
     risk = records.CASES[case]()["candidates"][1]["risk"]
-    AllIn.model_validate(risk["all_in"])
-    Exposure.model_validate(risk["exposure"])
-    for result in risk["stress"]:
-        StressResult.model_validate(result)
+    shaped = [(AllIn, risk["all_in"]), (Exposure, risk["exposure"]), *((StressResult, e) for e in risk["stress"])]
+    for model, entry in shaped:
+        assert model.model_validate(entry).model_dump() == entry
 
 
 @pytest.mark.parametrize("outcome", ["no_feasible_strategy", "not_enough_data", "out_of_scope"])
