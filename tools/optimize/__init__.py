@@ -1,8 +1,20 @@
-"""Weights of a portfolio: one function per method, within caps per asset and per group, or a named conflict."""
+"""Weights of a portfolio: one function per method, within limits, with proof of how good; or a named conflict."""
 
 from tools.optimize.limits import Infeasible
 from tools.optimize.linear import SolverFailed
-from tools.optimize.methods import METHODS, optimize
+from tools.optimize.methods import METHODS, optimize, solve, solve_problem
+from tools.optimize.problem import Binding, Problem, Solution
 from tools.optimize.rounding import round_weights
 
-__all__ = ["METHODS", "Infeasible", "SolverFailed", "optimize", "round_weights"]
+__all__ = [
+    "METHODS",
+    "Binding",
+    "Infeasible",
+    "Problem",
+    "Solution",
+    "SolverFailed",
+    "optimize",
+    "round_weights",
+    "solve",
+    "solve_problem",
+]

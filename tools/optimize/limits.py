@@ -1,45 +1,139 @@
-"""The limits that weights must keep, whether they can be kept at all, and how failure to do so is told."""
+"""The limits that weights must keep, each with a name, and the linear form in which solvers take them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tools.optimize.linear import SOLVER_TOLERANCE, minimise
 from tools.units import FloatArray
 
-GroupCap = tuple[npt.ArrayLike, float]
+GroupCap = tuple[npt.ArrayLike, float] | tuple[npt.ArrayLike, float, str]
 
 TOLERANCE = 1e-12
+_FLATTEST = 1e-4  # of the largest mean: in a finer unit the rounding of a mean would look like a broken floor
 
 
 class Infeasible(ValueError):
-    """No weights keep all limits. ``limits`` names those in conflict, a group cap as ``group_caps[i]``."""
+    """No weights keep all limits. ``limits`` names those in conflict, a group cap as ``group_caps[i]`` or its name."""
 
     def __init__(self, message: str, limits: Sequence[str]) -> None:
         super().__init__(message)
         self.limits = tuple(limits)
 
 
+class Polytope(NamedTuple):
+    """All x with ``rows`` @ x ≤ ``values``, ``lower`` ≤ x ≤ ``upper``, and the first ``assets`` of them adding up to 1.
+
+    The first ``assets`` unknowns are the weights; with a turnover limit the purchases follow. ``names`` (n_rows) say
+    which limit a row stands for: None for a row that only ties a purchase to its weight. A row is its limit times
+    ``scales`` (n_rows,): a price per unit of the row times its scale is a price per unit of the limit.
+    """
+
+    assets: int
+    rows: FloatArray
+    values: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    names: tuple[str | None, ...]
+    scales: FloatArray
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of each weight, ``lower`` and ``upper`` (n_assets,), and of weighted sums: ``shares`` @ w ≤ ``caps``.
+    """What long-only weights that add up to 1 must keep.
 
-    ``shares`` has shape (n_groups, n_assets), ``caps`` (n_groups,). Weights are long-only and add up to 1.
+    Parameters
+    ----------
+    lower, upper
+        Bounds of each weight, shape (n_assets,).
+    shares, caps
+        Weighted sums: ``shares`` @ w ≤ ``caps``, of shapes (n_groups, n_assets) and (n_groups,).
+    names
+        Of the groups, for messages and prices.
+    most, own
+        The one cap that all assets share, and each asset's own, shape (n_assets,): ``upper`` is the lower of the two.
+        Only messages need them apart; None for ``own`` is ``upper`` wherever that is below ``most``.
+    mean, floor
+        ``mean`` @ w ≥ ``floor``, in the unit of one scenario's return; None without a floor.
+    previous, turnover
+        Σ|w − ``previous``| ≤ ``turnover``: 2 sells everything and buys something else. None without such a limit.
     """
 
     lower: FloatArray
     upper: FloatArray
     shares: FloatArray
     caps: FloatArray
+    names: tuple[str, ...] = ()
+    most: float = 1.0
+    own: FloatArray | None = None
+    mean: FloatArray | None = None
+    floor: float | None = None
+    previous: FloatArray | None = None
+    turnover: float | None = None
 
-    def hold(self, weights: FloatArray) -> bool:
-        """Tell whether ``weights`` (n_assets,) keep all bounds and group caps within 1e-12."""
-        within = (weights >= self.lower - TOLERANCE) & (weights <= self.upper + TOLERANCE)
-        return bool(within.all() and (self.shares @ weights <= self.caps + TOLERANCE).all())
+    def hold(self, weights: FloatArray, tolerance: float = TOLERANCE) -> bool:
+        """Tell whether ``weights`` (n_assets,) keep all limits within ``tolerance`` (see ``excess``)."""
+        return self.excess(weights) <= tolerance
+
+    def excess(self, weights: FloatArray) -> float:
+        """Return by how much ``weights`` (n_assets,) break the limit they break most, ≤ 0 where they keep all.
+
+        A return floor counts in units of the spread of the means. The budget is not looked at.
+        """
+        bounds = max(float((self.lower - weights).max()), float((weights - self.upper).max()))
+        return max(bounds, float(self.overshoot(weights).max(initial=-np.inf)))
+
+    def overshoot(self, weights: FloatArray) -> FloatArray:
+        """Return by how much ``weights`` (n_assets,) are above each group cap, below the floor, above the turnover."""
+        rows, values, _, _ = self._weighted()
+        over = (rows * weights).sum(axis=1) - values
+        if self.turnover is None or self.previous is None:
+            return np.asarray(over)
+        return np.append(over, np.abs(weights - self.previous).sum() - self.turnover)
+
+    def polytope(self) -> Polytope:
+        """Put the limits into rows: group caps, the floor, and the turnover by way of purchases.
+
+        With purchases b ≥ w − w0, b ≥ 0, Σ|w − w0| = 2Σb − (1 − Σw0) where b is as small as can be.
+        """
+        rows, values, names, scales = self._weighted()
+        assets = self.lower.size
+        if self.turnover is None or self.previous is None:
+            return Polytope(assets, rows, values, self.lower, self.upper, names, scales)
+        identity, none = np.eye(assets), np.zeros((1, assets))
+        bought = (self.turnover + 1.0 - self.previous.sum()) / 2.0
+        return Polytope(
+            assets,
+            np.block([[rows, np.zeros_like(rows)], [none, np.ones((1, assets))], [identity, -identity]]),
+            np.concatenate([values, [bought], self.previous]),
+            np.concatenate([self.lower, np.zeros(assets)]),
+            np.concatenate([self.upper, np.maximum(self.upper - self.previous, 0.0)]),
+            (*names, "turnover", *[None] * assets),
+            np.concatenate([scales, [0.5], np.ones(assets)]),
+        )
+
+    def _weighted(self) -> tuple[FloatArray, FloatArray, tuple[str, ...], FloatArray]:
+        """Return rows, values, names and scales of what is linear in the weights: group caps and the floor.
+
+        The floor's row is shifted (weights add up to 1) and scaled to about 1, or a solver would not see it.
+        """
+        names = self.names or tuple(f"group_caps[{group}]" for group in range(self.caps.size))
+        if self.mean is None or self.floor is None:
+            return self.shares, self.caps, names, np.ones(self.caps.size)
+        middle = float(np.median(self.mean))
+        away = self.mean - middle
+        size = max(float(np.abs(away).max()), _FLATTEST * float(np.abs(self.mean).max())) or 1.0
+        rows = np.vstack([self.shares, -away / size])
+        return (
+            rows,
+            np.append(self.caps, (middle - self.floor) / size),
+            (*names, "return_floor"),
+            np.append(np.ones(self.caps.size), 1.0 / size),
+        )
 
 
 def read_limits(
@@ -48,58 +142,76 @@ def read_limits(
     min_weight: float = 0.0,
     max_weights: npt.ArrayLike | None = None,
     group_caps: Sequence[GroupCap] | None = None,
+    *,
+    mean: npt.ArrayLike | None = None,
+    return_floor: float | None = None,
+    previous: npt.ArrayLike | None = None,
+    turnover: float | None = None,
 ) -> Limits:
     """Put the limits into one record; per-asset caps combine with ``max_weight`` by minimum.
 
-    Raises ValueError for a limit that is not finite, negative, or of the wrong shape, and for shares outside [0, 1].
+    Each of ``group_caps`` is (shares, cap) or (shares, cap, name). Raises ValueError for a limit that is not finite,
+    negative (a return floor may be), or of the wrong shape, for shares outside [0, 1], for a floor without ``mean``,
+    and for a turnover without ``previous`` weights (which add up to 1 at most).
     """
     caps = np.broadcast_to(_bounded(1.0 if max_weights is None else max_weights, "max_weights"), (assets,))
     groups = list(group_caps or ())
-    shares = np.array([np.broadcast_to(_bounded(row, "shares"), (assets,)) for row, _ in groups]).reshape(-1, assets)
+    shares = np.array([np.broadcast_to(_bounded(group[0], "shares"), (assets,)) for group in groups])
     if (shares > 1.0).any():
         raise ValueError("the shares of a group cap must lie between 0 and 1")
+    most = min(float(_bounded(max_weight, "max_weight")), 1.0)
+    before, moved = _read_turnover(assets, previous, turnover)
+    expected, least = _read_floor(assets, mean, return_floor)
     return Limits(
         lower=np.full(assets, float(_bounded(min_weight, "min_weight"))),
-        upper=np.minimum(np.minimum(caps, _bounded(max_weight, "max_weight")), 1.0),
-        shares=shares,
-        caps=_bounded([cap for _, cap in groups], "group_caps"),
+        upper=np.minimum(caps, most),
+        shares=shares.reshape(-1, assets),
+        caps=_bounded([group[1] for group in groups], "group_caps"),
+        names=tuple(group[2] if len(group) == 3 else f"group_caps[{n}]" for n, group in enumerate(groups)),
+        most=most,
+        own=caps,
+        mean=expected,
+        floor=least,
+        previous=before,
+        turnover=moved,
     )
 
 
-def _bounded(value: npt.ArrayLike, name: str) -> FloatArray:
+def _read_floor(
+    assets: int, mean: npt.ArrayLike | None, return_floor: float | None
+) -> tuple[FloatArray | None, float | None]:
+    if return_floor is None:
+        return None, None
+    if mean is None:
+        raise ValueError("a return floor needs the mean of each asset")
+    expected = _finite(mean, "mean")
+    if expected.shape != (assets,):
+        raise ValueError(f"mean must have shape ({assets},), not {expected.shape}")
+    return expected, float(_finite(return_floor, "return_floor"))
+
+
+def _read_turnover(
+    assets: int, previous: npt.ArrayLike | None, turnover: float | None
+) -> tuple[FloatArray | None, float | None]:
+    if turnover is None:
+        return None, None
+    if previous is None:
+        raise ValueError("a turnover needs the previous weights")
+    before = _bounded(previous, "previous")
+    if before.shape != (assets,) or before.sum() > 1.0 + 1e-9:
+        raise ValueError(f"previous must have shape ({assets},) and add up to 1 at most")
+    return before, float(_bounded(turnover, "turnover"))
+
+
+def _finite(value: npt.ArrayLike, name: str) -> FloatArray:
     array = np.asarray(value, dtype=np.float64)
-    if not (np.isfinite(array).all() and (array >= 0.0).all()):
-        raise ValueError(f"{name} must be finite and not negative, not {value!r}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, not {value!r}")
     return array
 
 
-def check_bounds(limits: Limits) -> None:
-    """Raise ``Infeasible`` when the bounds of the single assets alone leave no weights that add up to 1."""
-    if (limits.lower > limits.upper + TOLERANCE).any():
-        asset = int(np.argmax(limits.lower - limits.upper))
-        message = f"min_weight {limits.lower[asset]:g} is above the cap {limits.upper[asset]:g} of asset {asset}"
-        raise Infeasible(message, ["min_weight", "max_weight"])
-    assets = limits.lower.size
-    if (least := float(limits.lower.sum())) > 1.0 + TOLERANCE:
-        raise Infeasible(f"min_weight times {assets} assets is {least:g}, above 1", ["min_weight"])
-    if (most := float(limits.upper.sum())) < 1.0 - TOLERANCE:
-        raise Infeasible(f"the caps of {assets} assets add up to {most:g}, below 1", ["max_weight"])
-
-
-def check_groups(limits: Limits) -> None:
-    """Raise ``Infeasible`` when the group caps leave no room for all the money, naming the caps that bind.
-
-    The most that can be placed is a linear program; the caps in conflict are those with a price (a dual value) in it.
-    """
-    floors = limits.shares @ limits.lower
-    if (broken := np.flatnonzero(floors > limits.caps + TOLERANCE)).size:
-        names = [f"group_caps[{group}]" for group in broken]
-        raise Infeasible(f"min_weight alone breaks {', '.join(names)}", ["min_weight", *names])
-    if not limits.caps.size:
-        return
-    bounds = np.column_stack([limits.lower, limits.upper])
-    placed, prices = minimise(np.full(limits.lower.size, -1.0), limits.shares, limits.caps, bounds)
-    if (most := float(placed.sum())) < 1.0 - TOLERANCE * limits.lower.size:
-        names = [f"group_caps[{group}]" for group in np.flatnonzero(prices < -SOLVER_TOLERANCE)]
-        message = f"{', '.join(names)} and the caps of the assets leave room for {most:g} of the money, below 1"
-        raise Infeasible(message, [*names, "max_weight"])
+def _bounded(value: npt.ArrayLike, name: str) -> FloatArray:
+    array = _finite(value, name)
+    if not (array >= 0.0).all():
+        raise ValueError(f"{name} must be finite and not negative, not {value!r}")
+    return array

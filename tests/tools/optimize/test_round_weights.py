@@ -70,3 +70,24 @@ def test_laws(assets: int, seed: int) -> None:
 def test_what_are_no_weights_is_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="weights"):
         round_weights(weights, [1.0, 1.0])
+
+
+def test_a_named_group_counts_like_another() -> None:
+    weights = [0.12505, 0.37485, 0.25005, 0.25005]
+    tight = round_weights(weights, [1.0] * 4, [([1, 1, 0, 0], 0.4999, "protocol aave")])
+    assert tight.tolist() == [0.1251, 0.3748, 0.2501, 0.25]
+
+
+def test_a_return_floor_moves_the_points_to_those_who_earn_most() -> None:
+    weights, mean = [0.50004, 0.49996], [3e-4, 1e-4]
+    assert round_weights(weights, [1.0] * 2).tolist() == [0.5, 0.5]
+    floor = float(np.dot(weights, mean))
+    assert round_weights(weights, [1.0] * 2, mean=mean, return_floor=floor).tolist() == [0.5001, 0.4999]
+    assert round_weights(weights, [0.50005, 1.0], mean=mean, return_floor=floor).tolist() == weights
+
+
+def test_a_turnover_is_kept() -> None:
+    weights, previous = [0.50004, 0.49996], [0.5002, 0.4998]
+    moved = float(np.abs(np.subtract(weights, previous)).sum())
+    rounded = round_weights(weights, [1.0] * 2, previous=previous, turnover=moved)
+    assert rounded.tolist() == [0.5001, 0.4999]
