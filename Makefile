@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PEERS := .venv-peers/bin
+FORECAST := .venv-forecast/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports forgeries peers bench parity lock clean
+.PHONY: help demo test check lint types imports forgeries peers bench parity forecast forecast-test lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -63,10 +64,25 @@ parity: .venv-peers/ready ## compare the figures with those of independent libra
 	$(PEERS)/python -m benchmarks.parity
 	$(PEERS)/python -m pytest tests/tools/metrics
 
+# torch and statsforecast stay out of the project's own environment: torch alone is four times as large.
+.venv-forecast/ready: requirements/forecast.txt requirements/forecast-linux.txt pyproject.toml
+	@test -x $(FORECAST)/python || $(PYTHON) -m venv .venv-forecast
+	@echo "Installing torch and statsforecast, pinned, into .venv-forecast ..."
+	@$(FORECAST)/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/forecast.txt -r requirements/forecast-linux.txt || { echo "If it is torch that is missing: on Linux this needs a build of torch 2.13.0 for processors (torch 2.13.0+cpu) where pip finds it, by its find-links or its index setting, with its hash in requirements/forecast-linux.txt. The plain build there is one for graphics cards and pulls gigabytes."; exit 1; }
+	@$(FORECAST)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@$(FORECAST)/python -c 'import torch' || { echo "torch is installed and cannot be imported; this needs a build of torch 2.13.0 for processors that fits this machine and Python."; exit 1; }
+	@touch $@
+
+forecast: .venv-forecast/ready ## set up the environment that trains and scores the heavy forecasts
+
+forecast-test: .venv-forecast/ready ## run the tests of the forecasts, with those that need torch or statsforecast
+	$(FORECAST)/python -m pytest tests/tools/forecast
+
 lock: ## resolve the pinned requirements again (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra fast pyproject.toml requirements/build.in requirements/dev.in requirements/peers.in -c requirements/dev.txt -o requirements/peers.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in requirements/forecast.in -c requirements/dev.txt -o requirements/forecast.txt
 
 clean: ## remove the environment and what the runs left in out/
-	rm -rf .venv .venv-peers out build *.egg-info
+	rm -rf .venv .venv-peers .venv-forecast out build *.egg-info

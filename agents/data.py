@@ -14,6 +14,7 @@ from tools.market.quality import ParsedRows
 from tools.market.snapshot import Market
 from tools.records import Asset, Mandate, MarketSummary
 from tools.risk.lookup import ProtocolRisks
+from tools.sizing.lending import dilution_tables
 from tools.strategies.profiles import Limits, load_limits
 from tools.strategies.rates import risk_free_rate
 from tools.strategies.universe import Universe, build_universe, counted, price_on, protocol_tvl, ruled_out, screen
@@ -42,7 +43,13 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "read_market",
         {"asset": asset, "as_of": as_of.isoformat() if as_of else None},
         lambda: read_market(
-            context.source, asset, as_of, functools.partial(_screen, asset=asset), protocol_tvl, context.progress
+            context.source,
+            asset,
+            as_of,
+            functools.partial(_screen, asset=asset),
+            protocol_tvl,
+            context.progress,
+            dilution_tables() if asset == "USD" else (),
         ),
         lambda m: m.sha256,
     )

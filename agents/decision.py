@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, NamedTuple
 
+import numpy as np
 from langgraph.runtime import Runtime
 
 from agents.prompts import prompt
 from agents.prose import SLOTS, check_prose
 from agents.quant import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
 from agents.state import Context, State, Steps, Workspace
-from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures, view_of
+from agents.world import moving_of
+from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures
 from tools.candidates.gates import position_share
 from tools.candidates.watch import sized_features, watched
+from tools.forecast.interval import forecast_portfolio
 from tools.market.snapshot import Market
 from tools.records import (
     Alternative,
     Alternatives,
+    Asset,
     Candidate,
     CandidatePool,
     Choice,
     ChosenPool,
     Expected,
+    Forecast,
     Mandate,
     MarketSummary,
     ProtocolEvidence,
@@ -29,6 +35,7 @@ from tools.records import (
 )
 from tools.risk.thresholds import emergency_allocation, tripwires
 from tools.scoring import score_candidates
+from tools.sizing.dilution import at_size
 from tools.strategies.profiles import load_presets
 from tools.units import BASIS_POINTS, income
 
@@ -49,15 +56,15 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     assert market is not None
     steps = Steps("decision", state)
     assessed = context.workspace.assessed
-    preset, view = context.settings.preset, view_of(mandate.risk)
+    preset = context.settings.preset
     scores = steps.call(
         "score_candidates",
-        {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset, "view": view},
+        {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset},
         lambda: score_candidates(
-            [scored_figures(a.measured.metrics, a.risk.all_in, view) for a in assessed],
+            [scored_figures(a.measured.metrics, a.risk.all_in) for a in assessed],
             load_presets()[preset],
             preset,
-            view,
+            "all_in",
         ),
         lambda found: [score.model_dump() for score in found],
     )
@@ -80,19 +87,37 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         }
     decided = _decide(shortlist, mandate, context)
     chosen = next(candidate for candidate in shortlist if candidate.id == decided.candidate_id)
+    asset = mandate.asset
     assert workspace.market is not None
+    assert asset is not None
+    assert workspace.weighing is not None
     choice = _choice(chosen, mandate, market, workspace.market)
     picked = next(a for a in assessed if a.measured.draft.id == chosen.id)
-    update["limit_events"] = [*update["limit_events"], *capped(picked, limits_for(mandate), chosen.window.days)]
+    forecast = steps.call(
+        "forecast_portfolio",
+        {"candidate": chosen.id, "horizon_days": choice.expected.horizon_days},
+        lambda: _forecast(picked, choice, market, asset),
+        lambda found: found if isinstance(found, str) else found.model_dump(),
+    )
+    update["limit_events"] = [
+        *update["limit_events"],
+        *capped(picked, limits_for(mandate), chosen.window.days, workspace.weighing),
+    ]
     return update | {
         "outcome": "choice",
         "reason": f"{chosen.id} has the best score of those that passed every limit"
         if chosen is shortlist[0]
         else f"{chosen.id} was chosen from the shortlist",
         "choice": choice,
+        "forecast": forecast,
         "alternatives": _alternatives(choice, mandate, market),
         "prose": decided.prose,
     }
+
+
+def _moved(chosen: Candidate, shift: float | None) -> Candidate:
+    """Note how much of the money would lie elsewhere by the younger half of the window."""
+    return chosen.model_copy(update={"optimisation": chosen.optimisation.model_copy(update={"window_shift": shift})})
 
 
 def _shortlist(candidates: list[Candidate]) -> list[Candidate]:
@@ -152,7 +177,7 @@ def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, A
 
 
 def _candidate(assessed: Assessed, score: Score, money: float | None, workspace: Workspace) -> Candidate:
-    measured = assessed.measured
+    measured, moving = assessed.measured, moving_of(workspace)
     draft = measured.draft
     pools = [
         CandidatePool(
@@ -172,6 +197,7 @@ def _candidate(assessed: Assessed, score: Score, money: float | None, workspace:
             apy_mean_30d=pool.apy_mean_30d,
             tvl_usd=pool.row.tvl_usd,
             share_of_pool=None if money is None else position_share(float(weight), money, pool.row.tvl_usd),
+            at_size=at_size(moving.curve(pool), None if money is None else float(weight) * money),
             protocol_risk=pool.protocol_risk,
             weakest_party=pool.weakest_party,
             apy_multiple=pool.apy_multiple,
@@ -188,6 +214,7 @@ def _candidate(assessed: Assessed, score: Score, money: float | None, workspace:
         id=draft.id,
         profile=draft.profile_id,
         method=draft.method,
+        optimisation=draft.optimisation,
         revised=draft.revised,
         count_raised=draft.raised,
         pools=pools,
@@ -246,6 +273,15 @@ def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary, seen: Ma
         tripwires=tripwires(mandate.risk, asset, watched(chosen, asset, seen.as_of, seen.tables)),
         emergency=emergency_allocation(asset, "emergency"),
     )
+
+
+def _forecast(picked: Assessed, choice: Choice, market: MarketSummary, asset: Asset) -> Forecast | str:
+    """Forecast the mean APY of the choice over the horizon, from all days that its pools have in common."""
+    draft = picked.measured.draft
+    days = min(pool.history.apy.size for pool in draft.pools)
+    series = np.array([pool.history.apy[-days:] for pool in draft.pools])
+    as_of = dt.date.fromisoformat(market.snapshot_date)
+    return forecast_portfolio(series, draft.weights, choice.expected.horizon_days, asset, as_of)
 
 
 def _alternatives(choice: Choice | None, mandate: Mandate, market: MarketSummary) -> Alternatives:

@@ -42,8 +42,12 @@ def _read(payload: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _plan(payload: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
 def _decide(payload: dict[str, Any]) -> dict[str, Any]:
     return {"candidate": payload["shortlist"][0]["id"]}
 
 
-_ANSWERS = {"read": _read, "decide": _decide}
+_ANSWERS = {"read": _read, "plan": _plan, "decide": _decide}

@@ -62,6 +62,23 @@ _CROSSED = {
 _REFUGES = {"USD": "bills and plain dollars in your own wallet", "ETH": "plain ETH", "BTC": "plain BTC"}
 
 
+# Methods whose objective is a return: only there a basis point is something one feels.
+_IN_RETURNS = frozenset({"min_loss", "yield_less_loss", "net_yield"})
+_LIMIT_WORDS = {
+    "max_weight": "the cap on a single pool, for",
+    "position_share": "the cap on your share of what can be withdrawn, for",
+    "protocol_share": "the cap on one protocol, for",
+    "issuer_share": "the cap on one issuer, for",
+    "return_floor": "the wish to keep the risk-free rate",
+}
+_FORECASTERS = {
+    "ewma": "an exponentially weighted average",
+    "ar1": "a first-order autoregression",
+    "arima": "an ARIMA model",
+    "lstm": "a neural network (LSTM)",
+}
+
+
 class Written(NamedTuple):
     """A finished text and the derived figures that it shows."""
 
@@ -80,9 +97,9 @@ class Figures:
         """Show a fraction as percent."""
         return self._ledger.figure(pointer, "percent", digits)
 
-    def bps(self, pointer: str) -> str:
+    def bps(self, pointer: str, digits: int = 0) -> str:
         """Show basis points."""
-        return self._ledger.figure(pointer, "bps")
+        return self._ledger.figure(pointer, "bps", digits)
 
     def ratio(self, pointer: str, digits: int) -> str:
         """Show a plain number."""
@@ -188,6 +205,8 @@ def _choice_values(
         "untested": [_UNTESTED[gate["rule"]] for gate in chosen["gates"] if not gate["tested"]],
         **_risk_values(ledger, chosen, c, amount),
         **_loss_values(ledger, record, chosen, c),
+        **_weight_values(ledger, record, chosen, c),
+        **_forecast_values(ledger, record),
         **_runner_values(ledger, record, index),
     }
     rejected = _rejected(record, index)
@@ -285,6 +304,59 @@ def _loss_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str,
     }
 
 
+def _weight_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[str, Any], c: str) -> dict[str, Any]:
+    """Say what the weights were chosen for, how far they can be from the best, and what the own deposit costs."""
+    found, all_in = chosen["optimisation"], chosen["risk"]["all_in"]
+    in_returns = chosen["method"] in _IN_RETURNS and found["gap"] is not None
+    prices = [(i, one) for i, one in enumerate(found["binding"]) if in_returns and one["price_bps"] >= 0.05]
+    priced = next((_binding(chosen, c, i, one) for i, one in prices if _binding(chosen, c, i, one)), None)
+    wait = all_in["break_even_days"]
+    return {
+        "objective": record["plan"]["objective"] if record["plan"]["author"] == "policy" else None,
+        "methods_count": ledger.derive("methods_count", "len(a)", "/plan/methods"),
+        "gap": ledger.derive("optimality_gap_bps", "a * 10000", f"{c}/optimisation/gap") if in_returns else None,
+        "priced": priced,
+        "moved": f"{c}/optimisation/window_shift" if (found["window_shift"] or 0.0) >= 0.05 else None,
+        "dilution": ledger.derive("dilution_bps", "a * 10000", f"{c}/risk/all_in/dilution")
+        if (all_in["dilution"] or 0.0) >= 0.00005
+        else None,
+        "wait": f"{c}/risk/all_in/break_even_days" if wait is not None and wait >= 1.0 else None,
+    }
+
+
+def _binding(chosen: Mapping[str, Any], c: str, place: int, limit: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Name a limit by what the record calls its subject; None for limits without a name that can be shown."""
+    rule, _, subject = limit["limit"].partition(":")
+    if rule not in _LIMIT_WORDS:
+        return None
+    pools = {pool["pool_id"]: f"{c}/pools/{i}/name" for i, pool in enumerate(chosen["pools"])}
+    nodes = {
+        node["id"]: f"{c}/risk/exposure/nodes/{i}/name" for i, node in enumerate(chosen["risk"]["exposure"]["nodes"])
+    }
+    known = {**pools, **{key.partition(":")[2]: pointer for key, pointer in nodes.items()}}
+    if subject and subject not in known:
+        return None
+    return {
+        "words": _LIMIT_WORDS[rule],
+        "subject": known[subject] if subject else None,
+        "price": f"{c}/optimisation/binding/{place}/price_bps",
+    }
+
+
+def _forecast_values(ledger: Ledger, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Point at the forecast, where one has earned its place: where it beat "tomorrow equals today"."""
+    forecast = record["forecast"]
+    if forecast is None or forecast["method"] == "last":
+        return {"forecast": None}
+    return {
+        "forecast": "/forecast",
+        "forecast_level": ledger.derive("forecast_in_ten", "a * 10", "/forecast/level"),
+        "forecast_method": _FORECASTERS[forecast["method"]],
+        "forecast_better": forecast["own"]["ratio"] < 1.0,
+        "one": ledger.derive("even", "1"),
+    }
+
+
 def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dict[str, Any]:
     """Find what comes next among those that passed, and the best of another profile with how its yield compares."""
     candidates = record["candidates"]
@@ -303,8 +375,7 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
     runner = next(others, None)
     if runner is None:
         return found
-    figure = "risk/all_in/net_apy" if chosen["risk"]["gate_view"] == "all_in" else "metrics/portfolio_apy"
-    own, other = f"/candidates/{index}/{figure}", f"/candidates/{runner}/{figure}"
+    own, other = (f"/candidates/{i}/risk/all_in/net_apy" for i in (index, runner))
     gap = ledger.derive("runner_up_gap_bps", "abs(a - b) * 10000", own, other)
     shown = abs(ledger.value(gap)) >= 0.5
     return found | {

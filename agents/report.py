@@ -51,6 +51,7 @@ def _record(state: State, context: Context) -> dict[str, Any]:
     """Return the recommendation as plain data, without what is written about it."""
     market = state.get("market")
     choice, alternatives = state.get("choice"), state.get("alternatives")
+    plan, forecast = state.get("plan"), state.get("forecast", "nothing was chosen")
     now = context.now()
     settings = context.settings
     # Out of scope no market was read: the record is as of the date that was asked for, or of the run's own day.
@@ -77,12 +78,15 @@ def _record(state: State, context: Context) -> dict[str, Any]:
         "reason": state["reason"],
         "mandate": state["mandate"].model_dump(),
         "market": market.model_dump() if market else None,
+        "plan": plan.model_dump() if plan else None,
         "candidates": [candidate.model_dump() for candidate in state.get("candidates", [])],
         "emptied": [entry.model_dump() for entry in state.get("emptied", [])],
         "conflicts": [conflict.model_dump() for conflict in state.get("conflicts", [])],
         "limit_events": [event.model_dump() for event in state.get("limit_events", [])],
         "protocols": [evidence.model_dump() for evidence in state.get("protocols", [])],
         "choice": choice.model_dump() if choice else None,
+        "forecast": None if isinstance(forecast, str) else forecast.model_dump(),
+        "forecast_missing": forecast if isinstance(forecast, str) else None,
         "alternatives": alternatives.model_dump() if alternatives else None,
         "derived": {},
         "usage": context.seat.usage().model_dump(),

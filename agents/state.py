@@ -16,11 +16,13 @@ from tools.records import (
     Choice,
     Conflict,
     Emptied,
+    Forecast,
     HazardLevel,
     LimitEvent,
     Mandate,
     MarketSummary,
     OutcomeKind,
+    Plan,
     PoolFeatures,
     ProfileId,
     ProtocolEvidence,
@@ -32,7 +34,10 @@ from tools.strategies.profiles import Preset
 
 if TYPE_CHECKING:
     from agents.models import Seat
+    from agents.world import Moving
     from tools.candidates import Assessed, CandidateSet, Measured
+    from tools.candidates.outlook import Outlook
+    from tools.candidates.weighing import Weighing
     from tools.exposure import Exposures
     from tools.market.evidence import Evidence
     from tools.market.snapshot import Market, Progress
@@ -62,6 +67,8 @@ class State(TypedDict, total=False):
     """one sentence on the outcome"""
     market: MarketSummary | None
     """what market was seen"""
+    plan: Plan | None
+    """which weight methods quant tries, and for what"""
     round: int
     """how often quant has built candidates"""
     vetoed: dict[ProfileId, dict[str, str]]
@@ -78,6 +85,8 @@ class State(TypedDict, total=False):
     """what the protocol risks of the candidates' pools rest on"""
     choice: Choice | None
     """the decision"""
+    forecast: Forecast | str
+    """what the choice is forecast to yield, or why nothing can be said"""
     alternatives: Alternatives | None
     """what doing nothing earns"""
     prose: dict[str, str]
@@ -98,6 +107,9 @@ class Workspace:
     features: Mapping[str, PoolFeatures] = field(default_factory=dict)
     hits: Exposures | None = None
     hazards: Hazards | None = None
+    outlook: Outlook | None = None
+    weighing: Weighing | None = None
+    moving: Moving | None = None
     drafts: CandidateSet | None = None
     measured: tuple[Measured, ...] = ()
     assessed: tuple[Assessed, ...] = ()

@@ -33,7 +33,7 @@ class Case:
 
     name: str
     what: str
-    unit: Literal["x", "s", ""]
+    unit: Literal["x", "s", "ms", ""]
     bound: Literal["<=", ">="]
     target: float
     run: Callable[[], Measured]
@@ -43,13 +43,13 @@ class Case:
         return value <= self.target if self.bound == "<=" else value >= self.target
 
 
-def interleaved(*actions: Callable[[], object]) -> list[float]:
-    """Run the actions in turn, once to warm up and then five times; return the median seconds of each.
+def interleaved(*actions: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
+    """Run the actions in turn, once to warm up and then ``rounds`` times; return the median seconds of each.
 
     Taking turns lets a slow moment of the machine strike all of them alike.
     """
     seconds: list[list[float]] = [[] for _ in actions]
-    for lap in range(ROUNDS + 1):
+    for lap in range(rounds + 1):
         for action, laps in zip(actions, seconds, strict=True):
             gc.collect()
             start = time.perf_counter()

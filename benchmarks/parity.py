@@ -2,7 +2,8 @@
 
 Many seeded series of several kinds and lengths go through our function and the peer's. Where definitions differ, the
 peer's figure is turned into ours and the row says how. An error is relative to the peer's figure, or to the size of the
-series' returns where the figure itself may vanish. Exits 1 when a tolerance is broken, 2 when a peer is not installed.
+series' returns where the figure itself may vanish. The optimisers follow (``benchmarks.optimizer_parity``). Exits 1
+when a tolerance is broken, 2 when a peer is not installed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import optimizer_parity
 from tools.metrics import compute_metrics
 from tools.metrics.sharpe import probabilistic_sharpe
 from tools.risk import measures
@@ -249,5 +251,11 @@ def main() -> int:
     return 1 if broken else 2 if None in peers.values() else 0
 
 
+def everything() -> int:
+    """Compare the figures, then the optimisers; return the worse of the two exit codes."""
+    codes = (main(), optimizer_parity.main())
+    return 1 if 1 in codes else max(codes)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(everything())

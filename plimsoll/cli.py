@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plimsoll.allocation import allocate
+from plimsoll.forecast import app as forecast_app
 from plimsoll.options import day_of, open_market
 from plimsoll.risk import app as risk_app
 from tools.errors import PlimsollError, UsageError, VerificationError
@@ -34,6 +36,8 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(risk_app, name="risk")
+app.add_typer(forecast_app, name="forecast")
+app.command("allocate")(allocate)
 
 
 class Format(enum.StrEnum):

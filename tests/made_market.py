@@ -13,12 +13,27 @@ from tools.candidates import Measured, World, all_in_views, pool_mark
 from tools.candidates.all_in import Loss
 from tools.exposure import exposures
 from tools.market.snapshot import History, Market, Progress, RawRow, Row
+from tools.records import Optimisation
 from tools.risk.costs import Cost
+from tools.sizing import flat
 from tools.strategies.profiles import Limits
 from tools.strategies.universe import Pool, Universe
 from tools.units import daily_return
 
 AS_OF = dt.date(2025, 2, 28)
+# How weights came about that a test wrote down itself.
+BY_HAND = Optimisation(
+    objective="none: by hand",
+    over="nothing",
+    value=None,
+    bound=None,
+    gap=None,
+    rounded=None,
+    binding=[],
+    drivers=[],
+    window_shift=None,
+    note=None,
+)
 MILLION = 1e6
 
 # Limits of each level that stay as they are here when the data file is edited.
@@ -213,6 +228,7 @@ def losses(found: Sequence[Measured], amount_usd: float | None = None, **changes
         "hazard": lambda node: None,
         "gas": lambda pool: Cost(0.0),
         "impermanent_loss": lambda pool: Cost(0.0),
+        "curve": lambda pool: flat(pool.row.apy),
         "events": (),
         "amount_usd": amount_usd,
         "horizon_days": 365,

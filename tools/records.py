@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 Asset = Literal["ETH", "BTC", "USD"]
 RiskLevel = Literal["low", "medium", "high"]
@@ -32,12 +32,24 @@ ProfileId = Literal[
     "maximum_yield",
     "high_risk",
 ]
-WeightMethod = Literal["equal", "inverse_volatility", "min_cvar"]
+WeightMethod = Literal[
+    "equal",
+    "inverse_volatility",
+    "risk_adjusted",
+    "min_cvar",
+    "risk_parity",
+    "max_sharpe",
+    "min_loss",
+    "yield_less_loss",
+    "net_yield",
+]
 OutcomeKind = Literal["choice", "no_feasible_strategy", "not_enough_data", "out_of_scope"]
 Trend = Literal["down", "not_down", "unknown"]
 HazardLevel = Literal["low", "central", "high"]
 RiskView = Literal["carry_only", "all_in"]
 NodeKind = Literal["protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown"]
+DilutionModel = Literal["none", "shared", "square", "kinked"]
+ForecastMethod = Literal["last", "ewma", "ar1", "arima", "lstm"]
 LimitState = Literal["normal", "reduce", "emergency"]
 Unit = Literal["percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name"]
 
@@ -143,6 +155,22 @@ class PoolFeatures(Record):
     missing: dict[str, str]
 
 
+class RateAtSize(Record):
+    """What a pool pays once the position itself is in it (``tools.sizing``).
+
+    ``apy`` is None with the ``reason`` where no amount is known. ``base_usd`` is what the yield is shared among before
+    the deposit: the TVL, or for a lender what was supplied; ``utilisation`` is the share of it that is lent out, where
+    the model has one. ``basis`` says in words where the model comes from.
+    """
+
+    model: DilutionModel
+    apy: float | None
+    base_usd: float | None
+    utilisation: float | None
+    basis: str
+    reason: str | None
+
+
 class CandidatePool(Record):
     """One pool of a candidate.
 
@@ -167,6 +195,7 @@ class CandidatePool(Record):
     apy_mean_30d: float
     tvl_usd: float
     share_of_pool: float | None
+    at_size: RateAtSize
     protocol_risk: Fraction
     weakest_party: str
     apy_multiple: float
@@ -282,7 +311,9 @@ class AllIn(Record):
     gas_cost: float | None
     exit_cost: float | None
     impermanent_loss: float | None
+    dilution: float | None
     cost_per_year: float
+    break_even_days: float | None
     net_apy: float
     net_apy_low: float
     net_apy_high: float
@@ -303,11 +334,24 @@ class AllIn(Record):
     missing: dict[str, str]
 
 
+class NodeShock(Record):
+    """What one node lost in an event, as a fraction of what depends on it: at the worst, and after ``days_after`` days.
+
+    None: not known. ``channel`` says whether the holder loses by what a token is worth (``price``) or by what a
+    protocol no longer pays out (``custody``).
+    """
+
+    loss: Fraction
+    loss_after: Fraction | None
+    channel: Literal["price", "custody"]
+
+
 class StressResult(Record):
     """A dated event replayed on a candidate's pools as they are today.
 
     ``loss`` is the share of the money gone at the worst of it, ``loss_after`` what was still gone ``days_after`` later,
-    None where that is not known. ``hit`` names the nodes that the event strikes and that the candidate depends on.
+    None where that is not known. ``hit`` names the nodes that the event strikes and that the candidate depends on,
+    ``shocks`` says how hard each of them was struck: the losses follow from these and from the candidate's exposure.
     """
 
     event: str
@@ -317,6 +361,7 @@ class StressResult(Record):
     loss_after: Fraction | None
     days_after: Count
     hit: list[str]
+    shocks: dict[str, NodeShock]
     sources: list[str]
 
 
@@ -406,6 +451,108 @@ class Score(Record):
     view: RiskView
 
 
+class BindingLimit(Record):
+    """A limit that stands in the way of a better objective.
+
+    ``price_bps``: by how many basis points the objective would improve per percentage point that the limit is loosened,
+    as long as the same limits bind.
+    """
+
+    limit: str
+    price_bps: float
+
+
+class Driver(Record):
+    """What the risk of the weights comes from: a day of the history, or things that fail in the same year.
+
+    ``probability`` is its share in the worst-case distribution that proves the bound (the dual of the program).
+    """
+
+    name: str
+    probability: Fraction
+
+
+class Optimisation(Record):
+    """How the weights came about, and how far they can be from the best there is.
+
+    ``value`` is the objective at the weights before they were rounded to basis points, ``bound`` a proven bound that no
+    weights within the limits can beat, ``gap`` the distance between them (≥ 0); None for methods that optimise nothing.
+    ``rounded`` is the objective at the weights as they stand in the record. ``window_shift`` is the share of the money
+    that would lie elsewhere had only the younger half of the window been seen, reckoned for the choice alone and None
+    elsewhere. ``note`` says what was given up.
+    """
+
+    objective: str
+    over: Literal["days", "years", "nothing"]
+    value: float | None
+    bound: float | None
+    gap: float | None
+    rounded: float | None
+    binding: list[BindingLimit]
+    drivers: list[Driver]
+    window_shift: float | None
+    note: str | None
+
+
+class Unsolved(Record):
+    """A profile and weight method without a candidate, and why: never weights of another method in its place."""
+
+    profile: ProfileId
+    method: WeightMethod
+    reason: str
+
+
+class Plan(Record):
+    """What quant set out to do: the objective of the mandate, the weight methods tried for it, and who asked for them.
+
+    ``confidence`` is the tail level of the methods that look at losses, ``loss_aversion`` what a point of mean loss in
+    the worst years is worth in yield (λ of ``yield_less_loss``). ``unsolved`` says which of them found no weights.
+    """
+
+    objective: str
+    methods: list[WeightMethod]
+    confidence: float
+    loss_aversion: float
+    author: str
+    why: str
+    unsolved: list[Unsolved]
+
+
+class ForecastScore(Record):
+    """How a forecaster did on series and days that it had not seen.
+
+    ``ratio`` is its root mean square error over that of "tomorrow equals today" (below 1 is better), ``p_value`` of the
+    Diebold–Mariano test that it is not better; ``wins`` the share of series on which it is.
+    """
+
+    method: ForecastMethod
+    horizon_days: Count
+    series: Count
+    forecasts: Count
+    ratio: float
+    p_value: Fraction | None
+    wins: Fraction
+    used: bool
+    why: str
+
+
+class Forecast(Record):
+    """The forecast of the choice's mean APY over the coming days, by the best method that won out of sample.
+
+    ``apy_low`` to ``apy_high`` holds ``level`` of the errors that the method made on these pools before; ``own`` is its
+    score there, ``recorded`` are the scores of all methods on the recorded market, used or not.
+    """
+
+    method: ForecastMethod
+    horizon_days: Count
+    apy: float
+    apy_low: float
+    apy_high: float
+    level: Fraction
+    own: ForecastScore
+    recorded: list[ForecastScore]
+
+
 class Candidate(Record):
     """A profile and a weight method applied to the market: pools with weights, figures, gates and score.
 
@@ -419,6 +566,7 @@ class Candidate(Record):
     revised: bool
     count_raised: bool
     pools: list[CandidatePool]
+    optimisation: Optimisation
     window: Window
     metrics: dict[str, float | None]
     metrics_missing: dict[str, str]
@@ -614,7 +762,10 @@ class Conflict(Record):
 
 
 class Recommendation(Record):
-    """Everything about one decision. Nothing that it used lives anywhere else, save the market rows saved beside it."""
+    """Everything about one decision. Nothing that it used lives anywhere else, save the market rows saved beside it.
+
+    ``forecast_missing`` says why there is no ``forecast``; None where there is one.
+    """
 
     schema_version: str
     run_id: str
@@ -625,12 +776,15 @@ class Recommendation(Record):
     reason: str
     mandate: Mandate
     market: MarketSummary | None
+    plan: Plan | None
     candidates: list[Candidate]
     emptied: list[Emptied]
     conflicts: list[Conflict]
     limit_events: list[LimitEvent]
     protocols: list[ProtocolEvidence]
     choice: Choice | None
+    forecast: Forecast | None
+    forecast_missing: str | None
     alternatives: Alternatives | None
     derived: dict[str, Derived]
     rationale: Rationale

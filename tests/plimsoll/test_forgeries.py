@@ -140,6 +140,98 @@ def _value(record: dict[str, Any], rng: random.Random) -> str:
     return where
 
 
+def _changed(holder: Any, key: Any, rng: random.Random) -> None:
+    """Make a number larger or smaller by a tenth to a half; a whole number by one."""
+    if isinstance(holder[key], int):
+        holder[key] += 1
+    else:
+        holder[key] *= 1.0 + rng.choice([-1.0, 1.0]) * rng.uniform(0.1, 0.5)
+
+
+def _one_of(places: list[tuple[Any, Any, str]], rng: random.Random) -> str:
+    holder, key, where = rng.choice([place for place in places if place[0][place[1]]])
+    _changed(holder, key, rng)
+    return where
+
+
+def _shock(record: dict[str, Any], rng: random.Random) -> str:
+    """Make one replay milder or worse: a shock, or what it took."""
+    found = [
+        place
+        for index, candidate in enumerate(record["candidates"])
+        for place in _numbers(candidate["risk"]["stress"], f"/candidates/{index}/risk/stress")
+        if re.search(r"/(loss|loss_after)$", place[2])
+    ]
+    return _one_of(found, rng)
+
+
+def _size(record: dict[str, Any], rng: random.Random) -> str:
+    """Change what a deposit does to the rates: of a pool, of a candidate, or when its costs are earned."""
+    pattern = re.compile(r"/at_size/(apy|base_usd|utilisation)$|/all_in/(dilution|break_even_days)$")
+    return _one_of([place for place in _numbers(record) if pattern.search(place[2])], rng)
+
+
+def _proof(record: dict[str, Any], rng: random.Random) -> str:
+    """Change what an optimisation says of itself, value, bound and all together where the gap would give it away."""
+    index = rng.choice([n for n, c in enumerate(record["candidates"]) if c["optimisation"]["bound"] is not None])
+    own = record["candidates"][index]["optimisation"]
+    field = rng.choice(["value", "bound", "gap", "all of them", "driver"])
+    if field == "driver" and own["drivers"]:
+        own["drivers"][0]["probability"] = min(1.0, 1.5 * own["drivers"][0]["probability"])
+    elif field == "all of them":
+        step = 0.1 * abs(own["value"])
+        own.update({name: own[name] + step for name in ("value", "bound", "rounded") if own[name] is not None})
+    else:
+        own["gap" if field == "driver" else field] += 0.1 * abs(own["value"])
+    return f"/candidates/{index}/optimisation {record['candidates'][index]['method']} {field}"
+
+
+def _plan(record: dict[str, Any], rng: random.Random) -> str:
+    """Leave out a candidate, a method or an end of a profile, or add a method for more risk."""
+    plan = record["plan"]
+    change = rng.choice(["method", "candidate", "emptied", "confidence", "stranger"])
+    if change == "candidate":
+        others = [n for n, c in enumerate(record["candidates"]) if c["id"] != record["choice"]["candidate_id"]]
+        record["candidates"].pop(rng.choice(others))
+    elif change == "emptied" and record["emptied"]:
+        record["emptied"].pop()
+    elif change == "confidence":
+        plan["confidence"] = 0.8
+    elif change == "stranger":
+        plan["author"] = "somebody"
+    else:
+        plan["methods"].pop(rng.randrange(len(plan["methods"])))
+    return f"/plan {change}"
+
+
+def _forecast(record: dict[str, Any], rng: random.Random) -> str:
+    """Change the forecast, its interval or its score; without one, the reason for none."""
+    forecast = record["forecast"]
+    if forecast is None:
+        record["forecast_missing"] = None
+        return "/forecast_missing"
+    field = rng.choice(["apy", "apy_low", "apy_high", "ratio", "forecasts"])
+    holder = forecast if field in forecast else forecast["own"]
+    holder[field] = holder[field] + 1 if field == "forecasts" else 1.1 * holder[field] + 1e-4
+    return f"/forecast/{field}"
+
+
+def _not_chosen(record: dict[str, Any], rng: random.Random) -> str:
+    """Make the events of a candidate that was not chosen milder: its curve, the loss at 5 % and the gate on it."""
+    others = [n for n, c in enumerate(record["candidates"]) if c["id"] != record["choice"]["candidate_id"]]
+    struck = [n for n in others if record["candidates"][n]["risk"]["all_in"]["drawdown_95"] > 0.0]
+    index, part = rng.choice(struck or others), rng.uniform(0.4, 0.7)
+    candidate = record["candidates"][index]
+    all_in = candidate["risk"]["all_in"]
+    for point in all_in["drawdown_curve"]:
+        point["loss"] *= part
+    all_in["drawdown_95"] *= part
+    for gate in candidate["gates"]:
+        if gate["rule"] == "max_drawdown" and candidate["risk"]["gate_view"] == "all_in":
+            gate["value"] = all_in["drawdown_95"]
+    return f"/candidates/{index}/risk/all_in/drawdown_curve"
+
+
 KINDS: dict[str, Callable[[dict[str, Any], random.Random], Any]] = {
     "digit of a figure": _digit,
     "two figures swapped": _swap,
@@ -149,7 +241,15 @@ KINDS: dict[str, Callable[[dict[str, Any], random.Random], Any]] = {
     "invented figure": _invented,
     "comparison reversed": _claim,
     "value in the record": _value,
+    "replay of an event": _shock,
+    "rate at size": _size,
+    "proof of the weights": _proof,
+    "plan": _plan,
+    "forecast": _forecast,
+    "losses of a candidate not chosen": _not_chosen,
 }
+# What some of these say of years that the folder does not hold is checked against itself only.
+PARTLY = {"value in the record": 0.97, "proof of the weights": 0.8}
 
 
 @pytest.fixture
@@ -187,9 +287,7 @@ def test_every_forged_figure_is_caught(runs: list[Path], tmp_path: Path, publish
             caught[kind] += 1
     lines = ", ".join(f"{kind} {caught[kind]}/{tried[kind]}" for kind in KINDS)
     published.append(f"forgeries caught with the manifest hashed again: {sum(caught.values())}/{FORGERIES} ({lines})")
-    text_kinds = [kind for kind in KINDS if kind != "value in the record"]
-    assert all(caught[kind] == tried[kind] for kind in text_kinds), missed
-    assert caught["value in the record"] >= 0.97 * tried["value in the record"], missed
+    assert all(caught[kind] >= PARTLY.get(kind, 1.0) * tried[kind] for kind in KINDS), missed
 
 
 def test_honest_recommendations_raise_no_alarm(

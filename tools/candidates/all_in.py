@@ -8,7 +8,6 @@ chain …), and every candidate loses according to its own share of that node: d
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from tools.candidates.measure import Measured
 from tools.exposure import Exposures, portfolio_exposure
+from tools.exposure.streams import rate_at, stream_keys
 from tools.records import (
     AllIn,
     Exceeded,
@@ -31,6 +31,8 @@ from tools.records import (
 )
 from tools.risk.costs import Cost, exit_cost
 from tools.risk.events import Summary, simulate, summarise
+from tools.sizing.break_even import break_even_days
+from tools.sizing.dilution import RateCurve
 from tools.strategies.universe import Pool
 from tools.stress import Event, replay
 from tools.units import DAYS_PER_YEAR, FloatArray, income, significant
@@ -48,7 +50,8 @@ class World:
     """What the all-in view needs beside the candidates.
 
     ``hits`` says for each pool and node what is lost, ``marks`` tells pools apart by their figures; ``gas`` what one
-    visit to a pool (in or out) costs in dollars. ``amount_usd`` None leaves costs out, with the reason in the record.
+    visit to a pool (in or out) costs in dollars, ``curve`` what a pool pays by the size of the deposit. ``amount_usd``
+    None leaves costs and dilution out, with the reason in the record.
     """
 
     hits: Exposures
@@ -56,6 +59,7 @@ class World:
     hazard: Callable[[str], NodeHazard | None]
     gas: Callable[[Pool], Cost]
     impermanent_loss: Callable[[Pool], Cost]
+    curve: Callable[[Pool], RateCurve]
     events: Sequence[Event]
     amount_usd: float | None
     horizon_days: int
@@ -82,6 +86,7 @@ class _Costs:
     gas: float | None
     leaving: float | None
     impermanent_loss: float | None
+    dilution: float | None
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -95,8 +100,8 @@ def pool_mark(pool: Pool) -> str:
     return digest([pool.row.tvl_usd, pool.row.apy, pool.apy_mean_30d])
 
 
-def view_of(risk: RiskLevel) -> RiskView:
-    """Say which view the limits on loss and the score are held against: all-in, save where high risk is wanted."""
+def gate_view_of(risk: RiskLevel) -> RiskView:
+    """Say which view the limits on loss are held against: all-in, save where high risk is wanted."""
     return "carry_only" if risk == "high" else "all_in"
 
 
@@ -111,14 +116,12 @@ def net_income(amount: float, all_in: AllIn, days: int) -> float | None:
     return income(amount, before_costs, days) - amount * all_in.cost_per_year * days / DAYS_PER_YEAR
 
 
-def scored_figures(metrics: Mapping[str, float | None], all_in: AllIn, view: RiskView) -> dict[str, float | None]:
-    """Return the figures that the score compares, in the view that the level of risk asks for.
+def scored_figures(metrics: Mapping[str, float | None], all_in: AllIn) -> dict[str, float | None]:
+    """Return the figures that the score compares: all-in at every level of risk.
 
-    All-in, the yield is what is expected to be kept, and events add to volatility; beta says how the yield moves with
-    its market, to which they add nothing.
+    The yield is what is expected to be kept (whoever takes more risk wants more of that, not more to lose), and events
+    add to volatility; beta says how the yield moves with its market, to which they add nothing.
     """
-    if view == "carry_only":
-        return dict(metrics)
     return dict(metrics) | {
         "portfolio_apy": all_in.net_apy,
         "sharpe": all_in.sharpe,
@@ -155,10 +158,6 @@ def _weights(candidate: Measured) -> dict[str, float]:
     return {pool.id: float(weight) for pool, weight in zip(draft.pools, draft.weights, strict=True)}
 
 
-def _rate(hazard: NodeHazard, level: HazardLevel) -> float:
-    return {"low": hazard.rate_low, "central": hazard.rate, "high": hazard.rate_high}[level]
-
-
 def _simulated(
     measured: Sequence[Measured], exposures: Sequence[Exposure], costs: Sequence[_Costs], world: World
 ) -> list[dict[str, Any]]:
@@ -171,12 +170,12 @@ def _simulated(
             if node.hazard is not None:
                 shares[place[node.id], column] = node.lost_if_fails
     simulated = simulate(
-        np.column_stack([_around_the_day(candidate) for candidate in measured]),
+        np.column_stack([_around_the_day(candidate, cost) for candidate, cost in zip(measured, costs, strict=True)]),
         shares,
-        np.array([_rate(hazards[key], world.hazard_level) for key in keys]),
+        np.array([rate_at(hazards[key], world.hazard_level) for key in keys]),
         np.array([(hazards[key].severity_low, hazards[key].severity_high) for key in keys]).reshape(-1, 2),
         costs=np.array([cost.once for cost in costs]),
-        keys=_streams(keys, hazards, world),
+        keys=stream_keys(keys, hazards, world.hits, world.marks),
         horizon_days=HORIZON_DAYS,
         paths=world.paths,
         block_days=BLOCK_DAYS,
@@ -187,33 +186,16 @@ def _simulated(
     ]
 
 
-def _around_the_day(candidate: Measured) -> FloatArray:
-    """Return the daily returns (n_days,) with the ups and downs of the history around the rate of the day.
+def _around_the_day(candidate: Measured, costs: _Costs) -> FloatArray:
+    """Return the daily returns (n_days,) with the ups and downs of the history around the rate of the day, at size.
 
     The history's own mean would promise another yield than the one that is shown as expected.
     """
     apy = candidate.metrics["portfolio_apy"]
     assert apy is not None
+    apy -= costs.dilution or 0.0
     drift = math.log1p(apy) / DAYS_PER_YEAR - math.fsum(np.log1p(candidate.returns)) / candidate.returns.size
     return np.asarray((1.0 + candidate.returns) * math.exp(drift) - 1.0)
-
-
-def _streams(nodes: Sequence[str], hazards: Mapping[str, NodeHazard], world: World) -> list[str]:
-    """Name the random stream of each node by what it is and what hangs on it, never by what anything is called.
-
-    Names and ids come from the market: a pool renamed must not change a figure. Pools are known by their figures
-    (``World.marks``). Nodes alike in everything are told apart by a count; which gets which stream makes no difference.
-    """
-    seen: Counter[str] = Counter()
-    streams = []
-    for node in nodes:
-        pools = sorted((world.marks[pool], own[node].lost_if_fails) for pool, own in world.hits.items() if node in own)
-        hazard = hazards[node]
-        rates = (hazard.rate_low, hazard.rate, hazard.rate_high, hazard.severity_low, hazard.severity_high)
-        content = digest([node.partition(":")[0], list(rates), [list(entry) for entry in pools]])
-        streams.append(f"{content}.{seen[content]}")
-        seen[content] += 1
-    return streams
 
 
 def _costs(candidate: Measured, world: World) -> _Costs:
@@ -234,7 +216,22 @@ def _costs(candidate: Measured, world: World) -> _Costs:
     drift = [
         (float(weight), world.impermanent_loss(pool)) for pool, weight in zip(draft.pools, draft.weights, strict=True)
     ]
-    return _Costs(gas_usd, gas, exits, _summed(drift, "impermanent_loss", missing), missing)
+    dilution = _dilution(candidate, world, missing)
+    return _Costs(gas_usd, gas, exits, _summed(drift, "impermanent_loss", missing), dilution, missing)
+
+
+def _dilution(candidate: Measured, world: World, missing: dict[str, str]) -> float | None:
+    """Return what the own deposit takes off the yield, per year: Σ weight · (APY − APY at the position's size)."""
+    if world.amount_usd is None:
+        missing["dilution"] = "no amount is known"
+        return None
+    draft = candidate.draft
+    return significant(
+        math.fsum(
+            float(weight) * (pool.row.apy - world.curve(pool).rate(float(weight) * world.amount_usd))
+            for pool, weight in zip(draft.pools, draft.weights, strict=True)
+        )
+    )
 
 
 def leaving(pool: Pool, position_usd: float | None) -> Cost:
@@ -254,7 +251,7 @@ def _summed(parts: Sequence[tuple[float, Cost]], name: str, missing: dict[str, s
 def _loss_per_year(nodes: Sequence[NodeExposure], level: HazardLevel) -> float:
     """Return Σ share lost · events a year · mean severity: the mean of a compound Poisson loss."""
     return math.fsum(
-        node.lost_if_fails * _rate(node.hazard, level) * (node.hazard.severity_low + node.hazard.severity_high) / 2.0
+        node.lost_if_fails * rate_at(node.hazard, level) * (node.hazard.severity_low + node.hazard.severity_high) / 2.0
         for node in nodes
         if node.hazard is not None
     )
@@ -267,7 +264,9 @@ def _event_variance(nodes: Sequence[NodeExposure], level: HazardLevel) -> float:
         return (low * low + low * high + high * high) / 3.0
 
     return math.fsum(
-        _rate(node.hazard, level) * node.lost_if_fails**2 * square(node.hazard.severity_low, node.hazard.severity_high)
+        rate_at(node.hazard, level)
+        * node.lost_if_fails**2
+        * square(node.hazard.severity_low, node.hazard.severity_high)
         for node in nodes
         if node.hazard is not None
     )
@@ -277,7 +276,7 @@ def _all_in(candidate: Measured, exposure: Exposure, costs: _Costs, tail: Mappin
     metrics, level, missing = candidate.metrics, world.hazard_level, dict(costs.missing)
     expected = {each: significant(_loss_per_year(exposure.nodes, each)) for each in ("low", "central", "high")}
     per_year = significant(costs.once * DAYS_PER_YEAR / world.horizon_days)
-    drift = 0.0 if costs.impermanent_loss is None else costs.impermanent_loss
+    drift = math.fsum(cost for cost in (costs.impermanent_loss, costs.dilution) if cost is not None)
     apy, carry_volatility = metrics["portfolio_apy"], metrics["annual_volatility"]
     assert apy is not None
     net = {each: significant(apy - loss - per_year - drift) for each, loss in expected.items()}
@@ -285,10 +284,15 @@ def _all_in(candidate: Measured, exposure: Exposure, costs: _Costs, tail: Mappin
     sharpe = significant((net[level] - world.risk_free) / volatility) if volatility > _NO_VARIATION else None
     if sharpe is None:
         missing["sharpe"] = "neither the yield nor any event makes the result vary"
+    wait = break_even_days(costs.once, net[level] + per_year, world.risk_free)
+    if wait.value is None:
+        missing["break_even_days"] = wait.reason
     alpha = metrics["alpha"]
     if alpha is None:
         missing["alpha"] = candidate.missing["alpha"]
-    rates = [_rate(node.hazard, level) for node in exposure.nodes if node.hazard is not None and node.lost_if_fails > 0]
+    rates = [
+        rate_at(node.hazard, level) for node in exposure.nodes if node.hazard is not None and node.lost_if_fails > 0
+    ]
     return AllIn(
         horizon_days=HORIZON_DAYS,
         paths=world.paths,
@@ -303,7 +307,9 @@ def _all_in(candidate: Measured, exposure: Exposure, costs: _Costs, tail: Mappin
         gas_cost=None if costs.gas is None else significant(costs.gas),
         exit_cost=costs.leaving,
         impermanent_loss=costs.impermanent_loss,
+        dilution=costs.dilution,
         cost_per_year=per_year,
+        break_even_days=wait.value,
         net_apy=net[level],
         net_apy_low=min(net["high"], net[level]),
         net_apy_high=max(net["low"], net[level]),

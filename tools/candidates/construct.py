@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 
-from tools.optimize import Infeasible, SolverFailed, optimize, round_weights
+from tools.candidates.caps import caps_of
+from tools.candidates.weighing import NO_WEIGHTS, SMALLEST_WEIGHT, TINIEST_WEIGHT, Weighing, weigh
+from tools.optimize import SolverFailed
 from tools.optimize.linear import minimise
-from tools.records import Emptied, Mandate, ProfileId, WeightMethod
+from tools.records import Emptied, Mandate, Optimisation, ProfileId, Unsolved, WeightMethod
+from tools.strategies.objectives import load_objectives
 from tools.strategies.profiles import Limits, Profile
 from tools.strategies.selection import Selection, diversified, select
 from tools.strategies.universe import Pool, Universe
-from tools.units import FloatArray, daily_return
+from tools.units import FloatArray
 
-METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
 WINDOW_DAYS = 365
-SMALLEST_WEIGHT = 0.05  # a position below this is not worth its transactions
-STORED_DECIMALS = 12
-TINIEST_WEIGHT = 0.005  # unless nothing else fits the caps
 MOST_NODES = 300  # of the search for pools that fit: a bound on time that does not depend on the machine
 _NEGLIGIBLE = 1e-9
 
@@ -33,6 +31,7 @@ class Draft:
     method: WeightMethod
     pools: tuple[Pool, ...]
     weights: FloatArray
+    optimisation: Optimisation
     revised: bool
     raised: bool
 
@@ -44,11 +43,12 @@ class Draft:
 
 @dataclass(frozen=True)
 class CandidateSet:
-    """All drafts over one window of ``days`` days, and the profiles that ended without one."""
+    """All drafts over one window of ``days`` days, the profiles that ended without one, and the methods that failed."""
 
     drafts: tuple[Draft, ...]
     emptied: tuple[Emptied, ...]
     days: int
+    unsolved: tuple[Unsolved, ...] = ()
 
 
 def build_candidates(
@@ -58,6 +58,7 @@ def build_candidates(
     limits: Limits,
     amount_usd: float | None,
     vetoed: Mapping[ProfileId, Mapping[str, str]] | None = None,
+    weighing: Weighing | None = None,
 ) -> CandidateSet:
     """Build a candidate for each profile and weight method, within the caps on pools, protocols, issuers and positions.
 
@@ -70,6 +71,9 @@ def build_candidates(
     vetoed
         Per profile, the pools that the risk agent sent back with the rule they broke: these profiles are built again
         without them.
+    weighing
+        Which methods, and what they may know beside the histories; without it those of the mandate's risk that need
+        nothing else.
 
     Notes
     -----
@@ -91,19 +95,24 @@ def build_candidates(
         else:
             chosen[profile_id] = pools, selection
     days = min([WINDOW_DAYS, *(pool.history.apy.size for pools, _ in chosen.values() for pool in pools)])
-    drafts = [
-        Draft(
-            profile_id,
-            method,
-            tuple(pools),
-            _weights(pools, method, limits, amount_usd, days),
-            profile_id in vetoed,
-            len(pools) > profiles[profile_id].pools,
-        )
-        for profile_id, (pools, _) in chosen.items()
-        for method in METHODS
-    ]
-    return CandidateSet(tuple(drafts), tuple(emptied), days)
+    weighing = weighing or _by_histories(mandate, amount_usd)
+    drafts: list[Draft] = []
+    unsolved: list[Unsolved] = []
+    for profile_id, (pools, selection) in chosen.items():
+        for method in weighing.methods:
+            try:
+                weighted = weigh(method, pools, selection, limits, weighing, days)
+            except NO_WEIGHTS as error:
+                unsolved.append(Unsolved(profile=profile_id, method=method, reason=str(error)))
+                continue
+            raised = len(weighted.pools) > profiles[profile_id].pools
+            drafts.append(Draft(profile_id, method, *weighted, profile_id in vetoed, raised))
+    return CandidateSet(tuple(drafts), tuple(emptied), days, tuple(unsolved))
+
+
+def _by_histories(mandate: Mandate, amount_usd: float | None) -> Weighing:
+    """Return the way to weigh that needs nothing but histories."""
+    return Weighing(load_objectives()[mandate.risk], ("equal", "inverse_volatility", "min_cvar"), amount_usd=amount_usd)
 
 
 def _feasible(selection: Selection, limits: Limits, amount_usd: float | None) -> list[Pool] | Emptied:
@@ -131,16 +140,16 @@ def _that_fit(selection: Selection, limits: Limits, amount_usd: float | None) ->
     too many pools, the one of which most is taken in part is tried whole, and if that leads nowhere, left out. (HiGHS
     solves such programs by itself, but writes to the standard output while it does.)
     """
-    ranked, upper = selection.ranked, _upper_bounds(selection.ranked, limits, amount_usd)
-    caps = _group_caps(ranked, limits)
+    ranked = selection.ranked
+    upper, _, caps = caps_of(ranked, limits, amount_usd)
     nodes: list[tuple[frozenset[int], frozenset[int]]] = [(frozenset(), frozenset())]
     for _ in range(MOST_NODES):
         if not nodes:
             break
         inside, outside = nodes.pop()
         undecided = np.array([float(n not in inside) for n in range(len(ranked))])
-        rows = np.vstack([*(shares * upper for shares, _ in caps), undecided])
-        room = np.array([*(cap for _, cap in caps), selection.maximum - len(inside)])
+        rows = np.vstack([*(shares * upper for shares, _, _ in caps), undecided])
+        room = np.array([*(cap for _, cap, _ in caps), selection.maximum - len(inside)])
         most = np.array([float(n not in outside) for n in range(len(ranked))])
         try:
             parts, _ = minimise(
@@ -162,7 +171,6 @@ def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None)
 
     None when all can be met.
     """
-    flat = np.zeros((2, len(pools)))
     stages = (
         ("max_weight", limits.model_copy(update={"protocol_share": 1.0, "issuer_share": 1.0}), None),
         ("position_share", limits.model_copy(update={"protocol_share": 1.0, "issuer_share": 1.0}), amount_usd),
@@ -170,58 +178,7 @@ def _broken_cap(pools: Sequence[Pool], limits: Limits, amount_usd: float | None)
         ("issuer_share", limits, amount_usd),
     )
     for rule, stage, amount in stages:
-        try:
-            _solve(flat, "equal", pools, stage, amount)
-        except Infeasible:
+        caps = caps_of(pools, stage, amount)
+        if not any(caps.hold(min(size, 0.5 / len(pools))) for size in (SMALLEST_WEIGHT, TINIEST_WEIGHT)):
             return rule
     return None
-
-
-def _solve(
-    returns: FloatArray, method: WeightMethod, pools: Sequence[Pool], limits: Limits, amount_usd: float | None
-) -> FloatArray:
-    """Solve for the weights; where positions worth their transactions do not fit the caps, small ones do."""
-    upper = _upper_bounds(pools, limits, amount_usd)
-    sizes = [min(size, 0.5 / len(pools), float(upper.min())) for size in (SMALLEST_WEIGHT, TINIEST_WEIGHT)]
-    for smallest in sizes:
-        try:
-            return optimize(
-                returns,
-                method,
-                max_weight=limits.max_weight,
-                min_weight=smallest,
-                max_weights=upper,
-                group_caps=_group_caps(pools, limits),
-            )
-        except Infeasible as error:
-            conflict = error
-    raise conflict
-
-
-def _weights(
-    pools: Sequence[Pool], method: WeightMethod, limits: Limits, amount_usd: float | None, days: int
-) -> FloatArray:
-    """Solve for the weights and round them to basis points where the caps allow it and no pool comes out empty."""
-    returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in pools])
-    weights = _solve(returns, method, pools, limits, amount_usd)
-    rounded = round_weights(weights, _upper_bounds(pools, limits, amount_usd), _group_caps(pools, limits))
-    # Weights that the caps keep off whole basis points: their last bits depend on where the arrays lie in memory.
-    return np.round(rounded if rounded.min() > 0.0 else weights, STORED_DECIMALS)
-
-
-def _upper_bounds(pools: Sequence[Pool], limits: Limits, amount_usd: float | None) -> FloatArray:
-    """Return the cap of each pool, shape (n_pools,): the cap on one pool, and the share of what can be withdrawn."""
-    if amount_usd is None:
-        return np.full(len(pools), limits.max_weight)
-    tvl = np.array([pool.row.tvl_usd for pool in pools])
-    return np.minimum(limits.max_weight, limits.position_share * tvl / amount_usd)
-
-
-def _group_caps(pools: Sequence[Pool], limits: Limits) -> list[tuple[FloatArray, float]]:
-    """Return (share of each pool that belongs to the group, cap) for every protocol and issuer that could break it."""
-    families = sorted({pool.family for pool in pools}) if limits.protocol_share < 1.0 else []
-    issuers = sorted({issuer for pool in pools for issuer in pool.issuer_shares}) if limits.issuer_share < 1.0 else []
-    return [
-        *((np.array([float(pool.family == family) for pool in pools]), limits.protocol_share) for family in families),
-        *((np.array([pool.issuer_shares.get(name, 0.0) for pool in pools]), limits.issuer_share) for name in issuers),
-    ]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from tools.candidates.construct import Draft
 from tools.candidates.gates import Assessed
-from tools.optimize import optimize
+from tools.candidates.weighing import NO_WEIGHTS, Weighing, free_weights
 from tools.records import LimitEvent, ProfileId
 from tools.strategies.profiles import Limits
-from tools.units import daily_return, significant
+from tools.units import significant
 
 _BINDING = 1e-4  # weights are rounded to basis points: this close to a cap one is held by it
 
@@ -40,11 +38,13 @@ def rejected(assessed: Sequence[Assessed]) -> list[LimitEvent]:
     ]
 
 
-def capped(chosen: Assessed, limits: Limits, days: int) -> list[LimitEvent]:
+def capped(chosen: Assessed, limits: Limits, days: int, weighing: Weighing) -> list[LimitEvent]:
     """Record each pool of the choice that a cap holds below what its method alone would give it."""
     draft = chosen.measured.draft
-    returns = np.column_stack([daily_return(pool.history.apy[-days:]) for pool in draft.pools])
-    free = optimize(returns, draft.method)
+    try:
+        free = free_weights(draft.method, draft.pools, limits, weighing, days)
+    except NO_WEIGHTS:  # without the caps the money does not fit, or the method has no answer
+        return []
     gates = {gate.rule: gate for gate in chosen.gates}
     events = []
     for number, (pool, weight) in enumerate(zip(draft.pools, draft.weights, strict=True)):

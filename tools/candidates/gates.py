@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.candidates.all_in import Loss, view_of
+from tools.candidates.all_in import Loss, gate_view_of
 from tools.candidates.measure import Measured, SharpeEvidence, sharpe_evidence
 from tools.records import Conflict, Gate, LargestShare, Mandate, ProfileId, RiskReport, RiskView
 from tools.strategies.profiles import Limits, Profile, permitted
@@ -51,7 +51,7 @@ def assess_candidates(
     evidence = sharpe_evidence(measured, risk_free_rate)
     assessed = []
     for candidate, loss, proof in zip(measured, losses, evidence, strict=True):
-        report = risk_report(candidate, loss, proof, view_of(mandate.risk), amount_usd)
+        report = risk_report(candidate, loss, proof, gate_view_of(mandate.risk), amount_usd)
         assessed.append(Assessed(candidate, report, tuple(_gates(candidate, report, mandate, profiles, limits))))
     return tuple(assessed)
 

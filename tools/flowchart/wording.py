@@ -10,7 +10,17 @@ from tools.units import safe_label
 
 MARKS = {"passed": "✓", "failed": "✗", "untested": "?", "chosen": "★", "neutral": ""}
 
-_METHODS = {"equal": "equal weights", "inverse_volatility": "inverse volatility", "min_cvar": "minimum CVaR"}
+_METHODS = {
+    "equal": "equal weights",
+    "inverse_volatility": "inverse volatility",
+    "risk_adjusted": "risk-adjusted APY",
+    "min_cvar": "minimum CVaR",
+    "risk_parity": "risk parity",
+    "max_sharpe": "maximum Sharpe",
+    "min_loss": "least loss",
+    "yield_less_loss": "yield less loss",
+    "net_yield": "net yield at size",
+}
 _SPELLING = {
     "apy": "APY",
     "tvl": "TVL",

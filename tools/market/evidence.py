@@ -105,7 +105,7 @@ class Evidence:
         if key not in self._tables:
             rows = self.source.table(kind, name, as_of)
             if rows is not None and first is not None:
-                rows = [row for row in rows if not str(row.get("date", "")) < first.isoformat()]
+                rows = [row for row in rows if not _day_of(row) < first.isoformat()]
             self._tables[key] = _plain(rows)
         return self._tables[key]
 
@@ -235,6 +235,11 @@ def _by_id(rows: list[RawRow]) -> list[RawRow]:
     if len({row["pool"] for row in sound}) < len(sound):
         sound.sort(key=lambda row: (row["pool"], json.dumps(row, sort_keys=True)))
     return sound + sorted((row for row in rows if "pool" not in row), key=canonical_json)
+
+
+def _day_of(row: Mapping[str, str]) -> str:
+    """Return the day of a row of a table, whichever column says it; empty where none does."""
+    return str(row.get("date", row.get("date_time", "")))[:10]
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

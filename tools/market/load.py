@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tools.errors import EmptyMarket, MarketUnavailable
 from tools.market.evidence import Evidence
@@ -16,6 +16,7 @@ PRICE_TABLES: dict[Asset, str] = {"ETH": "eth_usd_daily.csv", "BTC": "btc_usd_da
 COST_TABLES = ("eth_gas_gwei_daily.csv", "eth_usd_daily.csv")
 TOKEN_TABLES: dict[str, str] = {"USDC": "usdc_usd_daily.csv", "USDT": "usdt_usd_daily.csv", "DAI": "dai_usd_daily.csv"}
 PRICE_DAYS = 400  # of these tables: a year, and what may stand in for a missing day
+RATE_DAYS = 40  # of a lender's: the month that its slopes are read off, and some for missing days
 MAX_FAILED_SHARE = 0.2
 
 Screen = Callable[[ParsedRows], dict[str, str]]
@@ -29,10 +30,11 @@ def read_market(
     screen: Screen,
     protocol_tvl: ProtocolTvl,
     progress: Progress | None = None,
+    rates: Sequence[str] = (),
 ) -> Market:
     """Read what a decision about ``asset`` needs, as known at the end of ``as_of`` (None: the source's own day).
 
-    ``screen`` returns the reason of each row that needs no history. Raises a ``MarketError`` when there is no snapshot,
+    ``screen`` returns the reason of each row that needs no history; ``rates`` names tables of lenders' rates to read. Raises a ``MarketError`` when there is no snapshot,
     no pool, or when more than a fifth of the histories could not be fetched; a pool whose history alone failed is
     excluded as ``history_failed``.
     """
@@ -72,7 +74,8 @@ def read_market(
         protocol_tvl_usd=protocol_tvl(parsed),
         hacks=source.hacks(day),
         prices=source.table("prices", PRICE_TABLES[asset], day) if asset in PRICE_TABLES else None,
-        tables={name: source.table("prices", name, day, first_price) for name in wanted_tables},
+        tables={name: source.table("prices", name, day, first_price) for name in wanted_tables}
+        | {name: source.table("rates", name, day, day - dt.timedelta(days=RATE_DAYS)) for name in rates},
         sha256=source.sha256(),
         warnings=(f"{len(failed)} histories could not be fetched",) if failed else (),
     )

@@ -78,7 +78,7 @@ def load_limits(path: Path | None = None) -> Mapping[RiskLevel, Mapping[Asset, L
     loaded: dict[RiskLevel, dict[Asset, Limits]] = {level: {} for level in RISK_ORDER}
     for asset in ASSETS:
         levels = {level: _for_asset(table, asset) for level, table in data.items()}
-        for level, limits in _records(levels, str(path or "limits.toml"), RISK_ORDER, Limits).items():
+        for level, limits in read_records(levels, str(path or "limits.toml"), RISK_ORDER, Limits).items():
             loaded[level][asset] = limits
     return loaded
 
@@ -105,10 +105,11 @@ def permitted(profile: Profile, risk: RiskLevel) -> bool:
 
 
 def _load(path: Path | None, name: str, keys: tuple[Any, ...], model: type[Any]) -> Mapping[Any, Any]:
-    return _records(read_table(path, name), str(path or name), keys, model)
+    return read_records(read_table(path, name), str(path or name), keys, model)
 
 
-def _records(data: Mapping[str, Any], where: str, keys: tuple[Any, ...], model: type[Any]) -> Mapping[Any, Any]:
+def read_records(data: Mapping[str, Any], where: str, keys: tuple[Any, ...], model: type[Any]) -> Mapping[Any, Any]:
+    """Make a record of each table of a data file; raises UsageError naming the table and field that is wrong."""
     odd = set(keys) ^ set(data)
     if odd:
         raise UsageError(f"{where}: needs exactly {', '.join(keys)}; missing or unknown: {', '.join(sorted(odd))}")

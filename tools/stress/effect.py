@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from tools.records import StressResult
+from tools.records import NodeShock, StressResult
 from tools.stress.events import Channel, Event, Shock
 
 STORED_DECIMALS = 12  # the last bits of a product are nobody's finding
@@ -23,13 +23,15 @@ def replay(event: Event, weights: Mapping[str, float], lost: Lost) -> StressResu
     that fell most. The two channels compound, 1 − (1 − price)(1 − custody): what the protocol did not lose is worth
     less. The portfolio loses Σ weight · loss of the pool, so no diversification is assumed.
 
+    ``shocks`` holds what struck these pools, so that the losses can be computed again from the result and the shares.
     ``loss_after`` is None when it is not known for a shock that strikes the portfolio. Raises ValueError for a weight
     or share that is not a fraction, weights above 1 in sum, or a pool without an entry in ``lost``.
     """
     _check(weights, lost)
     held = [pool for pool in sorted(weights) if weights[pool] > 0.0]
     strikes = {pool: _strikes(event.shocks, lost[pool]) for pool in held}
-    hit = sorted({shock.node for struck in strikes.values() for shock, _ in struck})
+    struck = {shock.node: shock for own in strikes.values() for shock, _ in own}
+    hit = sorted(struck)
     worst = math.fsum(weights[pool] * _pool_loss((s, share * s.loss) for s, share in strikes[pool]) for pool in held)
     return StressResult(
         event=event.id,
@@ -39,8 +41,13 @@ def replay(event: Event, weights: Mapping[str, float], lost: Lost) -> StressResu
         loss_after=_loss_after(weights, strikes),
         days_after=event.days_after,
         hit=hit,
+        shocks={node: _recorded(struck[node]) for node in hit},
         sources=list(dict.fromkeys([*(s.source for s in event.shocks if s.node in hit and s.source), *event.sources])),
     )
+
+
+def _recorded(shock: Shock) -> NodeShock:
+    return NodeShock(loss=shock.loss, loss_after=shock.loss_after, channel=shock.reaches_by)
 
 
 def _strikes(shocks: Iterable[Shock], shares: Mapping[str, float]) -> list[tuple[Shock, float]]:

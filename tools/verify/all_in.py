@@ -1,4 +1,4 @@
-"""The all-in view: what is expected to be lost and kept, from the candidate's own nodes, costs and carry.
+"""The all-in view: what is expected to be lost and kept, from the candidate's own nodes, costs, size and carry.
 
 With rate r events a year, share lost s and severity uniform between a and b at each node, the loss of a year is
 compound Poisson: mean Σ r·s·(a + b)/2, variance Σ r·s²·(a² + ab + b²)/3, no event with probability exp(−Σ r).
@@ -11,13 +11,15 @@ import math
 from tools.verify.book import JsonObject, amounts
 from tools.verify.report import Findings
 from tools.verify.series import DAYS_PER_YEAR
+from tools.verify.sizing import dilution
 
 HORIZON_DAYS, PATHS, BLOCK_DAYS = 365, 100_000, 30
 RATE_OF_LEVEL = {"low": "rate_low", "central": "rate", "high": "rate_high"}
-NULLABLE = ("gas_cost", "exit_cost", "impermanent_loss", "sharpe", "alpha")
+NULLABLE = ("gas_cost", "exit_cost", "impermanent_loss", "dilution", "break_even_days", "sharpe", "alpha")
 NO_VARIATION = 1e-12
 # Figures are kept to twelve digits: what is left of a difference of two is only as good as the larger one.
 ROUNDING = 1e-11
+BREAK_EVEN = 1e-7  # of a quotient of small differences
 
 
 def check_all_in(record: JsonObject, findings: Findings) -> None:
@@ -113,16 +115,19 @@ def _check_costs(candidate: JsonObject, pointer: str, record: JsonObject, findin
     if all(len(pool["tokens"]) <= 1 for pool in pools):
         drift = all_in["impermanent_loss"]
         findings.number(f"{pointer}/impermanent_loss", drift, 0.0, "that of pools of one token")
+    thinner = dilution(candidate)
+    meaning = "what its own size takes off its rates"
+    findings.number(f"{pointer}/dilution", all_in["dilution"], thinner, meaning, 1e-9, ROUNDING)
     horizon = record["mandate"]["horizon_days"] or DAYS_PER_YEAR
     per_year = paid_once(all_in) * DAYS_PER_YEAR / horizon
     findings.number(f"{pointer}/cost_per_year", all_in["cost_per_year"], per_year, "what is paid once, a year")
 
 
 def _check_net(candidate: JsonObject, pointer: str, record: JsonObject, findings: Findings) -> None:
-    """Recompute what is kept: the yield of the day less events, costs and drift, and the ratios made of it."""
+    """Recompute what is kept: the yield of the day less events, costs, drift and dilution, and the ratios of it."""
     all_in, metrics = candidate["risk"]["all_in"], candidate["metrics"]
     apy, alpha = metrics["portfolio_apy"], metrics["alpha"]
-    other = all_in["cost_per_year"] + (all_in["impermanent_loss"] or 0.0)
+    other = all_in["cost_per_year"] + (all_in["impermanent_loss"] or 0.0) + (all_in["dilution"] or 0.0)
     slack = ROUNDING * max(1.0, other)
     if apy is not None:
         net = {level: apy - expected_loss(candidate, level) - other for level in RATE_OF_LEVEL}
@@ -142,3 +147,14 @@ def _check_net(candidate: JsonObject, pointer: str, record: JsonObject, findings
         sharpe = (all_in["net_apy"] - record["market"]["risk_free"]["rate"]) / volatility
         slack /= volatility
     findings.number(f"{pointer}/sharpe", all_in["sharpe"], sharpe, "what is kept over volatility", 1e-9, slack)
+    unknown = all_in["gas_cost"] is None or all_in["exit_cost"] is None
+    if record["market"] is not None and not (unknown and all_in["break_even_days"] is None):
+        days = _break_even(all_in, record["market"]["risk_free"]["rate"])
+        meaning = "the days until its costs are earned"
+        findings.number(f"{pointer}/break_even_days", all_in["break_even_days"], days, meaning, BREAK_EVEN)
+
+
+def _break_even(all_in: JsonObject, rate: float) -> float | None:
+    """Return after how many days what is kept before costs has earned the costs on top of a rate; None for never."""
+    per_day = (all_in["net_apy"] + all_in["cost_per_year"] - rate) / DAYS_PER_YEAR
+    return paid_once(all_in) / per_day if per_day > 0.0 else None

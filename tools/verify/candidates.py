@@ -15,6 +15,7 @@ POOL_URL = "https://defillama.com/yields/pool/"
 DEFAULT_CAP = {"low": 0.40, "medium": 0.50, "high": 1.0}  # of one pool, by the mandate's risk
 RECENT_DAYS = 30
 SMALLEST_MARKET_APY = 0.03
+POSITIONED = ("weight", "share_of_pool", "features", "at_size")
 DISPLAYED_AS = {"sdai": "savings"}  # projects that are shown under another name
 SHOWN_OF_A_LABEL = 12  # characters of a label that a name holds at least
 SHORTEST_CUT_LABEL = 24  # characters that a label cut off with … still shows
@@ -49,8 +50,9 @@ def _check_agreement(candidates: Sequence[JsonObject], findings: Findings) -> No
         )
         for place, pool in enumerate(candidate["pools"]):
             pointer = f"/candidates/{index}/pools/{place}"
-            own = {key: value for key, value in pool.items() if key not in ("weight", "share_of_pool", "features")}
+            own = {key: value for key, value in pool.items() if key not in POSITIONED}
             own |= {key: value for key, value in pool["features"].items() if key not in (*POSITIONAL, "missing")}
+            own |= {f"at_size/{key}": value for key, value in pool["at_size"].items() if key != "apy"}
             protocol = {key: pool[key] for key in ("project", "family")}
             for known, key, facts in ((pools, pool["pool_id"], own), (protocols, pool["project"], protocol)):
                 first = known.setdefault(key, facts)

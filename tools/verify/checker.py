@@ -14,10 +14,13 @@ from tools.verify.choice import check_choice
 from tools.verify.evidence import check_future, read_evidence
 from tools.verify.exposure import check_exposures
 from tools.verify.flowchart import check_flowchart
+from tools.verify.forecast import check_forecast
 from tools.verify.formula import check_derived
 from tools.verify.gates import check_gates
 from tools.verify.limits import check_discount, check_limits
 from tools.verify.market import check_market
+from tools.verify.optimisation import check_bounds, check_optimisations
+from tools.verify.plan import check_plan
 from tools.verify.protocols import check_protocols
 from tools.verify.report import RECORD_FILE, Findings, Report, printable
 from tools.verify.returns import check_returns
@@ -26,6 +29,7 @@ from tools.verify.series import ordinal
 from tools.verify.shape import RECOMMENDATION
 from tools.verify.sharpe import check_sharpes
 from tools.verify.simulation import check_simulations
+from tools.verify.sizing import check_sizes
 from tools.verify.stress import check_stress
 from tools.verify.tail import check_tails
 from tools.verify.text import check_markdown
@@ -83,6 +87,8 @@ def _check_record(
     check_tails(record, findings)
     check_protocols(record, findings)
     check_limits(record, findings)
+    check_plan(record, findings)
+    check_optimisations(record, findings)
     check_gates(record, findings)
     check_scores(record, findings)
     check_choice(record, findings)
@@ -121,6 +127,9 @@ def _check_book(book: Book, findings: Findings) -> dict[int, list[float]]:
         returns = check_returns(book, findings)
         check_sharpes(book.record, returns, findings)
         check_discount(book, findings)
+        check_sizes(book, findings)
+        check_bounds(book, findings)
+        check_forecast(book, findings)
         return returns
     if book.record["candidates"] or book.record["choice"]:
         findings.at("/market", "is null, but there are candidates", "a market", None)

@@ -103,7 +103,7 @@ def _moments(evidence: Evidence) -> Iterator[tuple[str, object, str | None]]:
         yield "the list of hacks", stamp, _moment(stamp)
     for name, rows in evidence.tables.items():
         for row in rows if isinstance(rows, list) else []:
-            for key in ("date", "month", "timestamp"):
+            for key in ("date", "date_time", "month", "timestamp"):
                 stamp = row.get(key) if isinstance(row, dict) else None
                 yield f"the table {printable(name, 40)}", stamp, _moment(stamp)
 

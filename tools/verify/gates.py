@@ -61,10 +61,10 @@ def check_gates(record: JsonObject, findings: Findings) -> None:
 
 
 def _check_view(candidate: JsonObject, pointer: str, mandate: JsonObject, findings: Findings) -> None:
-    """See that limits on loss and score use the view that the level of risk asks for."""
+    """See that limits on loss use the view that the level of risk asks for, and the score the one with events."""
     view, meaning = VIEW_OF_RISK[mandate["risk"]], f"the view for {mandate['risk']} risk"
     findings.same(f"{pointer}/risk/gate_view", candidate["risk"]["gate_view"], view, meaning)
-    findings.same(f"{pointer}/score/view", candidate["score"]["view"], view, meaning)
+    findings.same(f"{pointer}/score/view", candidate["score"]["view"], "all_in", "the view of every score")
 
 
 def _tested(gate: JsonObject, risk: JsonObject) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from tools.verify.report import Findings, printable
 from tools.verify.strict_json import escape
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 LARGEST = 1e30  # no figure of a record comes near; below it no arithmetic of the checks overflows
 
 Shape = Callable[[Any, str, Findings], bool]
@@ -181,6 +181,12 @@ MAX_CLAIMS = 10_000
 UNITS = ("percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name")
 PARTS = ("apy", "sharpe", "alpha", "beta", "volatility")
 VIEWS = ("carry_only", "all_in")
+METHODS = (
+    "equal", "inverse_volatility", "risk_adjusted", "min_cvar", "risk_parity", "max_sharpe", "min_loss",
+    "yield_less_loss", "net_yield",
+)  # fmt: skip
+DILUTION_MODELS = ("none", "shared", "square", "kinked")
+FORECAST_METHODS = ("last", "ewma", "ar1", "arima", "lstm")
 NODE_KINDS = ("protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown")
 MAX_NODES, MAX_LINKS = 1_000, 10_000
 
@@ -228,6 +234,15 @@ FEATURES = Fields(
         "missing": Mapped(text),
     }
 )
+AT_SIZE = Fields(
+    {
+        "model": OneOf(DILUTION_MODELS),
+        "apy": OPTIONAL,
+        **dict.fromkeys(("base_usd", "utilisation"), Optional(magnitude)),
+        "basis": text,
+        "reason": Optional(text),
+    }
+)
 POOL = Fields(
     {
         **dict.fromkeys(("pool_id", "project", "family", "name", "chain", "symbol", "url"), text),
@@ -237,6 +252,7 @@ POOL = Fields(
         **dict.fromkeys(("apy_base", "apy_reward"), Optional(number)),
         **dict.fromkeys(("apy_mean_30d", "tvl_usd"), number),
         "share_of_pool": Optional(number),
+        "at_size": AT_SIZE,
         "protocol_risk": share,
         "weakest_party": text,
         "apy_multiple": number,
@@ -283,7 +299,9 @@ ALL_IN = Fields(
         **dict.fromkeys(("expected_loss", "expected_loss_low", "expected_loss_high"), magnitude),
         "event_probability": share,
         **dict.fromkeys(("gas_usd", "gas_cost", "exit_cost", "impermanent_loss"), Optional(magnitude)),
+        "dilution": OPTIONAL,
         "cost_per_year": magnitude,
+        "break_even_days": Optional(magnitude),
         **dict.fromkeys(("net_apy", "net_apy_low", "net_apy_high"), number),
         "volatility": magnitude,
         **dict.fromkeys(("sharpe", "alpha"), OPTIONAL),
@@ -297,6 +315,7 @@ ALL_IN = Fields(
         "missing": Mapped(text),
     }
 )
+SHOCK = Fields({"loss": share, "loss_after": Optional(share), "channel": OneOf(("price", "custody"))})
 STRESS = Fields(
     {
         **dict.fromkeys(("event", "title"), text),
@@ -305,6 +324,7 @@ STRESS = Fields(
         "loss_after": Optional(share),
         "days_after": count,
         **dict.fromkeys(("hit", "sources"), TEXTS),
+        "shocks": Mapped(SHOCK),
     }
 )
 RISK = Fields(
@@ -343,13 +363,25 @@ SCORE = Fields(
         "view": OneOf(VIEWS),
     }
 )
+OPTIMISATION = Fields(
+    {
+        "objective": text,
+        "over": OneOf(("days", "years", "nothing")),
+        **dict.fromkeys(("value", "bound", "gap", "rounded"), OPTIONAL),
+        "binding": Listed(Fields({"limit": text, "price_bps": number}), 1_000),
+        "drivers": Listed(Fields({"name": text, "probability": share}), 1_000),
+        "window_shift": Optional(share),
+        "note": Optional(text),
+    }
+)
 CANDIDATE = Fields(
     {
         "id": text,
         "profile": OneOf(PROFILES),
-        "method": OneOf(("equal", "inverse_volatility", "min_cvar")),
+        "method": OneOf(METHODS),
         **dict.fromkeys(("revised", "count_raised"), flag),
         "pools": Listed(POOL, 100),
+        "optimisation": OPTIMISATION,
         "window": Fields({"first": DAY, "last": DAY, "days": count}),
         "metrics": Fields(dict.fromkeys(METRICS, Optional(number))),
         "metrics_missing": Mapped(text),
@@ -385,6 +417,38 @@ CHOICE = Fields(
             100,
         ),
         "emergency": Listed(Fields({"target": text, "share": share}), 100),
+    }
+)
+UNSOLVED = Fields({"profile": OneOf(PROFILES), "method": OneOf(METHODS), "reason": text})
+PLAN = Fields(
+    {
+        "objective": text,
+        "methods": Listed(OneOf(METHODS), 100),
+        "confidence": share,
+        "loss_aversion": magnitude,
+        **dict.fromkeys(("author", "why"), text),
+        "unsolved": Listed(UNSOLVED, 1_000),
+    }
+)
+FORECAST_SCORE = Fields(
+    {
+        "method": OneOf(FORECAST_METHODS),
+        **dict.fromkeys(("horizon_days", "series", "forecasts"), count),
+        "ratio": magnitude,
+        "p_value": Optional(share),
+        "wins": share,
+        "used": flag,
+        "why": text,
+    }
+)
+FORECAST = Fields(
+    {
+        "method": OneOf(FORECAST_METHODS),
+        "horizon_days": count,
+        **dict.fromkeys(("apy", "apy_low", "apy_high"), number),
+        "level": share,
+        "own": FORECAST_SCORE,
+        "recorded": Listed(FORECAST_SCORE, 1_000),
     }
 )
 ALTERNATIVE = Fields(
@@ -431,6 +495,7 @@ RECOMMENDATION = Fields(
         "reason": text,
         "mandate": MANDATE,
         "market": Optional(MARKET),
+        "plan": Optional(PLAN),
         "candidates": Listed(CANDIDATE, 100),
         "emptied": Listed(
             Fields({"profile": OneOf(PROFILES), "rule": text, **dict.fromkeys(("pools_before", "pools_after"), count)})
@@ -442,6 +507,8 @@ RECOMMENDATION = Fields(
         "limit_events": Listed(LIMIT_EVENT, 10_000),
         "protocols": Listed(PROTOCOL, 1_000),
         "choice": Optional(CHOICE),
+        "forecast": Optional(FORECAST),
+        "forecast_missing": Optional(text),
         "alternatives": Optional(Fields(dict.fromkeys(("hold", "risk_free"), ALTERNATIVE))),
         "derived": Mapped(Fields({"value": number_or_text, "formula": text, "inputs": TEXTS})),
         "rationale": Fields(

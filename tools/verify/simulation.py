@@ -8,8 +8,11 @@ numbers are others than the writer's, so figures agree within the sampling error
 from __future__ import annotations
 
 import bisect
+import functools
+import heapq
 import itertools
 import math
+import operator
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -17,10 +20,12 @@ from typing import NamedTuple
 from tools.verify.all_in import BLOCK_DAYS, HORIZON_DAYS, expected_loss, paid_once, rate_of, striking
 from tools.verify.book import JsonObject
 from tools.verify.report import Findings
-from tools.verify.tail import DIGITS, entropic
+from tools.verify.tail import DIGITS, EDGES, entropic
 
 SEED = 20_260_101
 STRUCK, CALM = 20_000, 10_000  # paths with events, and draws of carry
+COARSER = 4  # times fewer for a candidate that was not chosen
+MOST_BINS = 1_000  # as good as the paths, and few
 EVENTS = 200_000  # at about so many events in all there are fewer paths instead
 MOST_EVENTS = 700.0  # a year; more are not simulated
 ERRORS = 6.0
@@ -29,46 +34,79 @@ BLOCKS = (BLOCK_DAYS,) * (HORIZON_DAYS // BLOCK_DAYS) + (HORIZON_DAYS % BLOCK_DA
 Returns = Sequence[float]
 
 
-class Sample(NamedTuple):
+class Sample:
     """Losses of simulated paths in two strata: without an event, and with one or more, which have this probability."""
 
-    calm: Sequence[float]
-    struck: Sequence[float]
-    probability: float
+    def __init__(self, calm: Sequence[float], struck: Sequence[float], probability: float) -> None:
+        self.calm, self.struck = sorted(calm), sorted(struck)
+        self.probability = probability if struck else 0.0
 
-    def mean_and_error(self, values: tuple[Sequence[float], Sequence[float]]) -> tuple[float, float]:
-        """Return the mean over both strata of one value a path, and its standard error."""
-        mean = variance = 0.0
-        for part, share in zip(values, (1.0 - self.probability, self.probability), strict=True):
-            if part:
-                own = math.fsum(part) / len(part)
-                spread = math.fsum((value - own) ** 2 for value in part) / len(part)
-                mean += share * own
-                variance += share * share * spread / len(part)
-        return mean, math.sqrt(variance)
+    @property
+    def strata(self) -> tuple[tuple[float, list[float]], ...]:
+        """Return the probability of each stratum that has paths, with their losses, ascending."""
+        both = ((1.0 - self.probability, self.calm), (self.probability, self.struck))
+        return tuple((share, losses) for share, losses in both if losses)
 
-    def weighted(self) -> tuple[list[float], list[float]]:
-        """Return all losses, ascending, and the probability of each."""
-        shares = [((1.0 - self.probability) / len(self.calm), loss) for loss in self.calm]
-        shares += [(self.probability / len(self.struck), loss) for loss in self.struck]
-        shares.sort(key=lambda pair: pair[1])
-        return [loss for _, loss in shares], [share for share, _ in shares]
+    def above(self, limit: float) -> tuple[float, float]:
+        """Return the probability of a larger loss, and its standard error; none of no path is without one."""
+        shares = [(share, 1.0 - bisect.bisect_right(part, limit) / len(part), len(part)) for share, part in self.strata]
+        variance = math.fsum(share * share * p * (1.0 - p) / count for share, p, count in shares)
+        return math.fsum(share * p for share, p, _ in shares), max(math.sqrt(variance), self._smallest)
+
+    def moments(self, of: Callable[[float], float], least: float = -math.inf) -> Moments:
+        """Return the mean over all paths of a function of their loss that is 0 up to ``least``."""
+        parts = []
+        for share, losses in self.strata:
+            values = [of(loss) for loss in losses[bisect.bisect_right(losses, least) :]]
+            squares = math.fsum(value * value for value in values) / len(losses)
+            parts.append((share, math.fsum(values) / len(losses), squares, len(losses)))
+        mean = math.fsum(share * own for share, own, _, _ in parts)
+        within = math.fsum(share * share * max(0.0, square - own * own) / n for share, own, square, n in parts)
+        over_all = math.fsum(share * square for share, _, square, _ in parts) - mean * mean
+        return Moments(mean, math.sqrt(within), max(0.0, over_all))
+
+    def quantile(self, confidence: float) -> float:
+        """Return the smallest loss that is exceeded with a probability of at most 1 − α."""
+        weighted = [zip(reversed(part), itertools.repeat(share / len(part))) for share, part in self.strata]
+        seen, found = 0.0, -math.inf
+        for loss, weight in heapq.merge(*weighted, reverse=True):
+            seen, found = seen + weight, loss
+            if seen >= 1.0 - confidence:
+                break
+        return found
+
+    @property
+    def _smallest(self) -> float:
+        return max(share / len(losses) for share, losses in self.strata)
+
+
+class Moments(NamedTuple):
+    """A mean over both strata, its standard error, and the variance of one path drawn without strata."""
+
+    mean: float
+    error: float
+    variance: float
+
+    def against(self, paths: int) -> float:
+        """Return the standard error of the difference to the mean of so many plain paths."""
+        return math.hypot(self.error, math.sqrt(self.variance / max(1, paths)))
 
 
 def check_simulations(record: JsonObject, returns: Mapping[int, Returns], findings: Findings) -> None:
-    """Hold the mean of every candidate against its closed form, and the tail of the choice against a simulation.
+    """Hold the mean of every candidate against its closed form and its tail against a simulation, finer of the choice.
 
     ``returns``: daily returns of each candidate by its place.
     """
     chosen = record["choice"]["candidate_id"] if record["choice"] is not None else None
     for index, candidate in enumerate(record["candidates"]):
         if index in returns and all(value >= -1.0 for value in returns[index]):
-            pointer = f"/candidates/{index}/risk/all_in"
-            around = _around_the_day(returns[index], candidate["metrics"]["portfolio_apy"])
+            pointer, all_in = f"/candidates/{index}/risk/all_in", candidate["risk"]["all_in"]
+            apy = candidate["metrics"]["portfolio_apy"] - (all_in["dilution"] or 0.0)
+            around = _around_the_day(returns[index], apy)
             growths = [block_growth(around, days) for days in BLOCKS]
             _check_mean(candidate, growths, pointer, findings)
-            if candidate["id"] == chosen:
-                _check_tail(candidate, growths, pointer, findings)
+            fineness = 1 if candidate["id"] == chosen else COARSER
+            _check_tail(candidate, growths, fineness, pointer, findings)
 
 
 def _around_the_day(returns: Returns, apy: float) -> list[float]:
@@ -107,30 +145,31 @@ def _check_mean(candidate: JsonObject, growths: Sequence[Sequence[float]], point
         findings.at(f"{pointer}/mean_return", what, expected, found)
 
 
-def _check_tail(candidate: JsonObject, growths: Sequence[Sequence[float]], pointer: str, findings: Findings) -> None:
-    """Hold every tail figure of a candidate against paths of our own."""
+def _check_tail(
+    candidate: JsonObject, growths: Sequence[Sequence[float]], coarser: int, pointer: str, findings: Findings
+) -> None:
+    """Hold every tail figure of a candidate against paths of our own, of which there are fewer where it is coarser."""
     all_in = candidate["risk"]["all_in"]
     nodes = [(rate_of(node, all_in["hazard_level"]), node) for node in striking(candidate)]
     if math.fsum(rate for rate, _ in nodes) > MOST_EVENTS:
         findings.at(pointer, "has more events a year than can be simulated", f"at most {MOST_EVENTS}")
         return
-    sample, falls = simulate(growths, nodes, paid_once(all_in))
+    sample, falls = simulate(growths, nodes, paid_once(all_in), coarser)
     paths = max(1, all_in["paths"])
-    indicators = ([float(x > 0.0) for x in sample.calm], [float(x > 0.0) for x in sample.struck])
-    share, error = sample.mean_and_error(indicators)
+    share, error = sample.above(0.0)
     error = math.hypot(error, math.sqrt(max(share * (1.0 - share), 1.0 / paths) / paths))
     _check(f"{pointer}/loss_probability", all_in["loss_probability"], share, error, findings)
     for place, point in enumerate(all_in["drawdown_curve"]):
         at = f"{pointer}/drawdown_curve/{place}/loss"
         _check_quantile(point["loss"], 1.0 - point["probability"], falls, paths, at, findings)
-    losses, weights = sample.weighted()
     for name, confidence in (("95", 0.95), ("99", 0.99)):
         _check_quantile(all_in[f"var_{name}"], confidence, sample, paths, f"{pointer}/var_{name}", findings)
-        mean, error = tail_mean(sample, losses, weights, confidence, paths)
+        mean, error = tail_mean(sample, confidence, paths)
         _check(f"{pointer}/cvar_{name}", all_in[f"cvar_{name}"], mean, error, findings)
-    bound, error = _entropic(sample, losses, weights, paths)
+    bound, error = _entropic(sample, paths, MOST_BINS // coarser)
     _check(f"{pointer}/evar_95", all_in["evar_95"], bound, error, findings)
     _check_deviation(all_in, sample, pointer, findings)
+    _check_histogram(all_in["histogram"], sample, paths, f"{pointer}/histogram", findings)
 
 
 def _check(pointer: str, found: float, expected: float, error: float, findings: Findings) -> None:
@@ -151,16 +190,28 @@ def _check_quantile(
     own = math.sqrt(confidence * wanted / paths)
     shares = []
     for limit in (found + edge, found - edge):
-        more, error = sample.mean_and_error(
-            ([float(x > limit) for x in sample.calm], [float(x > limit) for x in sample.struck])
-        )
-        # A share of no path at all has an error too.
-        error = max(error, 1.0 / len(sample.calm))
+        more, error = sample.above(limit)
         shares.append((more, ERRORS * math.hypot(error, own)))
     (more, above), (as_much, below) = shares
     if more - above > wanted or as_much + below < wanted:
         what = f"is {found}, but of our own paths {as_much:.4f} lose so much and {more:.4f} more"
         findings.at(pointer, what, f"{wanted:.2f}", found)
+
+
+def _check_histogram(histogram: JsonObject, sample: Sample, paths: int, pointer: str, findings: Findings) -> None:
+    """See that beyond every edge lie as many paths as of our own."""
+    beyond = paths
+    for place, (edge, count) in enumerate(zip(histogram["edges"], histogram["counts"], strict=False)):
+        more, error = sample.above(edge + EDGES)
+        as_much = sample.above(edge - EDGES)[0]
+        share = beyond / paths
+        slack = ERRORS * math.hypot(error, math.sqrt(max(share * (1.0 - share), 1.0 / paths) / paths))
+        if not more - slack <= share <= as_much + slack:
+            what = f"leaves {share:.4f} of the paths beyond {edge}, but of our own lie there {as_much:.4f}"
+            findings.at(f"{pointer}/counts/{place}", what, f"{as_much:.4f}", f"{share:.4f}")
+            return
+        beyond -= count
+    findings.recomputed += 1
 
 
 class Simulated(NamedTuple):
@@ -171,42 +222,53 @@ class Simulated(NamedTuple):
 
 
 def simulate(
-    growths: Sequence[Sequence[float]], nodes: Sequence[tuple[float, JsonObject]], cost: float, seed: int = SEED
+    growths: Sequence[Sequence[float]],
+    nodes: Sequence[tuple[float, JsonObject]],
+    cost: float,
+    coarser: int = 1,
+    seed: int = SEED,
 ) -> Simulated:
     """Return simulated years: ``growths`` by block, events a year with their nodes, a cost paid once.
 
-    Years with events are drawn as such, however rare they are; their share of all years is known.
+    Years with events are drawn as such, however rare they are; their share of all years is known. ``coarser`` divides
+    the number of paths.
     """
-    chance = random.Random(seed).random  # noqa: S311 (a simulation, nothing secret)
-    carries = [math.prod(growth[int(chance() * len(growth))] for growth in growths) for _ in range(CALM)]
-    rates = list(itertools.accumulate(rate for rate, _ in nodes))
-    total = rates[-1] if rates else 0.0
-    kept = _survivals(chance, rates, nodes) if total > 0.0 else [1.0]
+    chance = random.Random(seed)  # noqa: S311 (a simulation, nothing secret)
+    calm, struck = CALM // coarser, STRUCK // coarser
+    carries = [1.0] * calm
+    for growth, starts in zip(growths, _starts(seed, len(growths[0]), len(growths), calm), strict=True):
+        carries = list(map(operator.mul, carries, map(growth.__getitem__, starts)))
+    total = math.fsum(rate for rate, _ in nodes)
+    kept = _survivals(chance, nodes, total, min(struck, int(EVENTS / total) + 1)) if total > 0.0 else []
     probability = -math.expm1(-total)
-    calm = [1.0 - max(0.0, carry - cost) for carry in carries]
-    struck = [1.0 - max(0.0, carries[path % CALM] * share - cost) for path, share in enumerate(kept)]
-    falls = Sample([0.0] * CALM, [1.0 - share for share in kept], probability)
-    return Simulated(Sample(calm, struck, probability), falls)
+    losses = Sample(
+        [1.0 - max(0.0, carry - cost) for carry in carries],
+        [1.0 - max(0.0, carry * share - cost) for carry, share in zip(itertools.cycle(carries), kept, strict=False)],
+        probability,
+    )
+    return Simulated(losses, Sample([0.0] * calm, [1.0 - share for share in kept], probability))
+
+
+@functools.lru_cache(maxsize=4)  # the candidates share one window
+def _starts(seed: int, days: int, blocks: int, paths: int) -> list[list[int]]:
+    """Return for every block the day on which it begins in each path."""
+    chance = random.Random(seed).random  # noqa: S311 (a simulation, nothing secret)
+    return [[int(chance() * days) for _ in range(paths)] for _ in range(blocks)]
 
 
 def _survivals(
-    chance: Callable[[], float], rates: Sequence[float], nodes: Sequence[tuple[float, JsonObject]]
+    chance: random.Random, nodes: Sequence[tuple[float, JsonObject]], total: float, paths: int
 ) -> list[float]:
-    """Return the share that events leave in years that have one; ``rates`` add up those of the nodes."""
-    total = rates[-1]
-    counts = _counts(total)
+    """Return the share that events leave in years that have one; ``total`` events are expected a year."""
+    table = _counts(total)
+    counts = [1 + bisect.bisect_right(table, chance.random()) for _ in range(paths)]
     parts = [
         (n["lost_if_fails"], n["hazard"]["severity_low"], n["hazard"]["severity_high"] - n["hazard"]["severity_low"])
         for _, n in nodes
     ]
-    kept = []
-    for _ in range(min(STRUCK, int(EVENTS / total) + 1)):
-        left = 1.0
-        for _ in range(1 + bisect.bisect_right(counts, chance())):
-            share, low, more = parts[min(bisect.bisect_right(rates, chance() * total), len(parts) - 1)]
-            left *= 1.0 - share * (low + more * chance())
-        kept.append(left)
-    return kept
+    struck = chance.choices(parts, [rate for rate, _ in nodes], k=sum(counts))
+    left = iter([1.0 - share * (low + more * chance.random()) for share, low, more in struck])
+    return [next(left) if count == 1 else math.prod(itertools.islice(left, count)) for count in counts]
 
 
 def _counts(mean: float) -> list[float]:
@@ -222,60 +284,41 @@ def _counts(mean: float) -> list[float]:
     return counts[:-1]
 
 
-def tail_mean(
-    sample: Sample, losses: Sequence[float], weights: Sequence[float], confidence: float, paths: int
-) -> tuple[float, float]:
+def tail_mean(sample: Sample, confidence: float, paths: int) -> tuple[float, float]:
     """Return the mean loss of the worst 1 − α, and the error of its difference to one of so many plain paths.
 
     ζ + E[(L − ζ)⁺]/(1 − α) at the quantile ζ, where a small error in ζ does not matter (Rockafellar & Uryasev 2000).
     """
-    tail, left, zeta = 1.0 - confidence, 1.0 - confidence, losses[-1]
-    for loss, weight in zip(reversed(losses), reversed(weights), strict=True):
-        zeta = loss
-        left -= weight
-        if left <= 0.0:
-            break
-    beyond = ([max(x - zeta, 0.0) for x in sample.calm], [max(x - zeta, 0.0) for x in sample.struck])
-    mean, error = sample.mean_and_error(beyond)
-    return zeta + mean / tail, math.hypot(error, _plain_error(sample, beyond, mean, paths)) / tail
+    zeta = sample.quantile(confidence)
+    beyond = sample.moments(lambda loss: loss - zeta, zeta)
+    return zeta + beyond.mean / (1.0 - confidence), beyond.against(paths) / (1.0 - confidence)
 
 
-def _plain_error(sample: Sample, values: tuple[Sequence[float], Sequence[float]], mean: float, paths: int) -> float:
-    """Return the standard error of the mean of one value a path over so many paths drawn without strata."""
-    squares = tuple([(value - mean) ** 2 for value in part] for part in values)
-    return math.sqrt(sample.mean_and_error((squares[0], squares[1]))[0] / paths)
-
-
-def _entropic(sample: Sample, losses: Sequence[float], weights: Sequence[float], paths: int) -> tuple[float, float]:
+def _entropic(sample: Sample, paths: int, most: int) -> tuple[float, float]:
     """Return the entropic value at risk of our paths and the error of its difference to that of the record.
 
-    By the delta method: t · error of the mean of e^(L/t), over that mean, at the t that attains it.
+    By the delta method: t · error of the mean of e^(L/t), over that mean, at the t that attains it. ``most`` bins of
+    the range of losses stand for the paths.
     """
-    # Bins of a thousandth of the range are as good as the paths, and few.
-    low, width = losses[0], max((losses[-1] - losses[0]) / 1_000.0, 1e-12)
+    low, high = (pick(losses[end] for _, losses in sample.strata) for pick, end in ((min, 0), (max, -1)))
+    width = max((high - low) / most, 1e-12)
     binned: dict[int, float] = {}
-    for loss, weight in zip(losses, weights, strict=True):
-        place = int((loss - low) / width + 0.5)
-        binned[place] = binned.get(place, 0.0) + weight
+    for share, losses in sample.strata:
+        for loss in losses:
+            place = int((loss - low) / width + 0.5)
+            binned[place] = binned.get(place, 0.0) + share / len(losses)
     bound, t = entropic([low + place * width for place in binned], list(binned.values()), 0.95)
-    worst = losses[-1]
-    powers = (
-        [math.exp((loss - worst) / t) for loss in sample.calm],
-        [math.exp((loss - worst) / t) for loss in sample.struck],
-    )
-    mean, error = sample.mean_and_error(powers)
-    error = math.hypot(error, _plain_error(sample, powers, mean, paths))
+    powers = sample.moments(lambda loss: math.exp((loss - high) / t))
     # A bin's loss may lie half a width from its middle.
-    return bound, t * error / mean + width / ERRORS
+    return bound, t * powers.against(paths) / powers.mean + width / ERRORS
 
 
 def _check_deviation(all_in: JsonObject, sample: Sample, pointer: str, findings: Findings) -> None:
     """Hold the standard error of the mean against the deviation of our own paths."""
     paths = max(2, all_in["paths"])
-    mean, _ = sample.mean_and_error((sample.calm, sample.struck))
-    squares = ([(x - mean) ** 2 for x in sample.calm], [(x - mean) ** 2 for x in sample.struck])
-    variance, error = sample.mean_and_error(squares)
-    error = math.hypot(error, _plain_error(sample, squares, variance, paths))
+    mean = sample.moments(lambda loss: loss).mean
+    squares = sample.moments(lambda loss: (loss - mean) ** 2)
+    variance, error = squares.mean, squares.against(paths)
     found = all_in["standard_error"] ** 2 * paths
     findings.recomputed += 1
     if abs(found - variance) > ERRORS * error + 4.0 * DIGITS * variance + 1e-15:

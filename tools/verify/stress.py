@@ -1,7 +1,8 @@
-"""Dated events replayed: what the candidates say of the same event must fit what they hang on.
+"""Dated events replayed: the loss is computed again from the recorded shocks and from what the candidate hangs on.
 
-The shocks themselves are not in the record. An event takes the largest of (share lost · fall) over the nodes that it
-hits, so no more than their sum, and for one node alone share · fall: the fall is then the same for every candidate.
+A shock takes share lost · loss of a pool. Within a channel (price or custody) the largest counts, the two channels
+compound: 1 − (1 − price)(1 − custody). The candidate loses Σ weight · loss of the pool; what is left later is the same
+with the losses of that day, and unknown where one of them is. A shock of an event is the same for all candidates.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tools.verify.book import JsonObject
 from tools.verify.exposure import Hits
 from tools.verify.report import Findings, printable
 from tools.verify.series import ordinal
+from tools.verify.strict_json import escape
 
 ROUNDING = 1e-9
 
@@ -23,23 +25,34 @@ Lost = Mapping[str, Mapping[str, float]]
 def check_stress(record: JsonObject, hits: Sequence[Mapping[str, Hits]], findings: Findings) -> None:
     """Check every replay of every candidate; ``hits`` is what ``check_exposures`` returned."""
     candidates, last = record["candidates"], ordinal(record["as_of"])
-    struck: dict[str, set[str]] = {}
-    falls: dict[tuple[str, str], float] = {}
-    for candidate in candidates:
-        for result in candidate["risk"]["stress"]:
-            struck.setdefault(result["event"], set()).update(result["hit"])
+    struck = _struck(candidates, findings)
     for index, (candidate, own) in enumerate(zip(candidates, hits, strict=True)):
         pointer = f"/candidates/{index}/risk/stress"
         _check_same_events(candidate["risk"]["stress"], candidates[0]["risk"]["stress"], pointer, findings)
+        shares = {node["id"]: node["lost_if_fails"] for node in candidate["risk"]["exposure"]["nodes"]}
+        weights = {pool["pool_id"]: pool["weight"] for pool in candidate["pools"] if pool["pool_id"] in own}
+        lost = {pool_id: own[pool_id].lost for pool_id in weights}
         for place, result in enumerate(candidate["risk"]["stress"]):
             _check_dates(result, last, f"{pointer}/{place}", findings)
-            lost = {pool["pool_id"]: own[pool["pool_id"]].lost for pool in candidate["pools"] if pool["pool_id"] in own}
-            shares = {n["id"]: n["lost_if_fails"] for n in candidate["risk"]["exposure"]["nodes"]}
             held = sorted(node for node in struck[result["event"]] if shares.get(node, 0.0) > 0.0)
             meaning = "what it hits of other candidates and this one holds"
             findings.same(f"{pointer}/{place}/hit", result["hit"], held, meaning)
-            _check_loss(result, candidate, lost, f"{pointer}/{place}", findings)
-            _check_fall(result, shares, falls, f"{pointer}/{place}", findings)
+            _check_losses(result, weights, lost, f"{pointer}/{place}", findings)
+
+
+def _struck(candidates: Sequence[JsonObject], findings: Findings) -> dict[str, dict[str, JsonObject]]:
+    """Return the shocks of each event by node, and see that every candidate tells the same of them."""
+    known: dict[str, dict[str, JsonObject]] = {}
+    for index, candidate in enumerate(candidates):
+        for place, result in enumerate(candidate["risk"]["stress"]):
+            pointer = f"/candidates/{index}/risk/stress/{place}"
+            hit = sorted(result["hit"])
+            findings.same(f"{pointer}/shocks", sorted(result["shocks"]), hit, "the list of what is hit")
+            shocks = known.setdefault(result["event"], {})
+            for node, shock in result["shocks"].items():
+                first = shocks.setdefault(node, shock)
+                findings.same(f"{pointer}/shocks/{escape(node)}", shock, first, "the shock that another candidate has")
+    return known
 
 
 def _check_same_events(
@@ -65,35 +78,31 @@ def _check_dates(result: JsonObject, last: int | None, pointer: str, findings: F
         findings.at(f"{pointer}/loss_after", what, None, result["loss_after"])
 
 
-def _check_loss(result: JsonObject, candidate: JsonObject, lost: Lost, pointer: str, findings: Findings) -> None:
-    findings.same(f"{pointer}/loss", result["loss"] > 0.0, bool(result["hit"]), "whether anything is hit")
-    most = math.fsum(
-        pool["weight"] * min(1.0, math.fsum(lost[pool["pool_id"]].get(node, 0.0) for node in result["hit"]))
-        for pool in candidate["pools"]
-        if pool["pool_id"] in lost
-    )
-    if result["loss"] > most + ROUNDING:
-        what = f"is {result['loss']}, more than the {most} that hangs on what it hits"
-        findings.at(f"{pointer}/loss", what, f"at most {most}", result["loss"])
-    after = result["loss_after"]
-    if after is not None and after > result["loss"] + ROUNDING:
-        what = f"is {after}, more than at the worst of it, {result['loss']}"
-        findings.at(f"{pointer}/loss_after", what, f"at most {result['loss']}", after)
-
-
-def _check_fall(
-    result: JsonObject,
-    shares: Mapping[str, float],
-    falls: dict[tuple[str, str], float],
-    pointer: str,
-    findings: Findings,
+def _check_losses(
+    result: JsonObject, weights: Mapping[str, float], lost: Lost, pointer: str, findings: Findings
 ) -> None:
-    """See that a node that is hit alone fell by as much as in the first candidate where it is."""
-    if len(result["hit"]) != 1 or not shares.get(result["hit"][0]):
-        return
-    for name in ("loss", "loss_after"):
-        if result[name] is not None:
-            share = shares[result["hit"][0]]
-            first = falls.setdefault((result["event"] + name, result["hit"][0]), result[name] / share)
-            place, meaning = f"{pointer}/{name}", "the fall in the first candidate, on this one's share,"
-            findings.number(place, result[name], first * share, meaning, ROUNDING, ROUNDING)
+    """Recompute what is lost at the worst and later; see that each shock takes something, and the most at its worst."""
+    shocks = result["shocks"]
+    for node, shock in shocks.items():
+        after = shock["loss_after"]
+        if shock["loss"] <= 0.0 or (after is not None and after > shock["loss"]):
+            what = f"takes {shock['loss']} at the worst and {printable(after)} later; the worst comes first"
+            findings.at(f"{pointer}/shocks/{escape(node)}", what, f"at most {shock['loss']}", after)
+    meaning = "what its shocks take"
+    worst = _loss(weights, lost, shocks, "loss")
+    findings.number(f"{pointer}/loss", result["loss"], worst, meaning, ROUNDING, ROUNDING)
+    later = None if any(shock["loss_after"] is None for shock in shocks.values()) else "loss_after"
+    after = None if later is None else _loss(weights, lost, shocks, later)
+    findings.number(f"{pointer}/loss_after", result["loss_after"], after, meaning, ROUNDING, ROUNDING)
+
+
+def _loss(weights: Mapping[str, float], lost: Lost, shocks: Mapping[str, JsonObject], when: str) -> float:
+    """Return Σ weight · loss of the pool for the shocks' losses at one time."""
+    total = []
+    for pool_id, weight in weights.items():
+        worst = {"price": 0.0, "custody": 0.0}
+        for node, shock in shocks.items():
+            taken = lost[pool_id].get(node, 0.0) * shock[when]
+            worst[shock["channel"]] = max(worst[shock["channel"]], taken)
+        total.append(weight * (1.0 - (1.0 - worst["price"]) * (1.0 - worst["custody"])))
+    return min(1.0, math.fsum(total))

@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from made_market import AS_OF, MILLION, losses, pool, universe
+from made_market import AS_OF, BY_HAND, MILLION, losses, pool, universe
 
-from tools.candidates import CandidateSet, Draft, measure, scored_figures, view_of
+from tools.candidates import CandidateSet, Draft, measure, scored_figures
+from tools.candidates.all_in import gate_view_of
 from tools.exposure import exposures
 from tools.records import NodeHazard
 from tools.risk.costs import Cost
+from tools.sizing.dilution import Leg, RateCurve, Term
 
 YEAR = 365
 
@@ -33,7 +35,7 @@ def protocols(rate=0.02):
 
 
 def measured(pools, weights, profile="balanced_apy"):
-    draft = Draft(profile, "equal", tuple(pools), np.array(weights), revised=False, raised=False)
+    draft = Draft(profile, "equal", tuple(pools), np.array(weights), BY_HAND, revised=False, raised=False)
     days = min(p.history.apy.size for p in pools)
     return measure(CandidateSet((draft,), (), days), universe(pools), AS_OF, 0.04)
 
@@ -141,7 +143,7 @@ def test_a_candidate_does_not_depend_on_those_beside_it():
     pools = [*two(), pool(3, family="morpho", project="morpho-blue")]
     everything = universe(pools)
     drafts = tuple(
-        Draft("balanced_apy", "equal", tuple(pools), np.array(weights), revised=False, raised=False)
+        Draft("balanced_apy", "equal", tuple(pools), np.array(weights), BY_HAND, revised=False, raised=False)
         for weights in ([0.2, 0.3, 0.5], [0.5, 0.3, 0.2], [0.4, 0.4, 0.2])
     )
     found = measure(CandidateSet(drafts, (), 100), everything, AS_OF, 0.04)
@@ -158,15 +160,37 @@ def test_the_curve_of_losses_falls_and_meets_the_quantile():
     assert list(curve) == sorted(curve, reverse=True)
 
 
-def test_the_score_compares_what_is_kept_unless_high_risk_is_wanted():
+def test_the_score_compares_what_is_kept_at_every_level_of_risk():
     candidates = measured(two(), [0.5, 0.5])
     (loss,) = losses(candidates, hazard=protocols())
-    metrics = candidates[0].metrics
-    assert [view_of(risk) for risk in ("low", "medium", "high")] == ["all_in", "all_in", "carry_only"]
-    assert scored_figures(metrics, loss.all_in, "carry_only") == metrics
-    seen = scored_figures(metrics, loss.all_in, "all_in")
+    seen = scored_figures(candidates[0].metrics, loss.all_in)
     assert (seen["portfolio_apy"], seen["sharpe"]) == (loss.all_in.net_apy, loss.all_in.sharpe)
-    assert (seen["annual_volatility"], seen["beta"]) == (loss.all_in.volatility, metrics["beta"])
+    assert (seen["annual_volatility"], seen["beta"]) == (loss.all_in.volatility, candidates[0].metrics["beta"])
+
+
+def test_the_limits_on_loss_are_held_against_carry_alone_where_high_risk_is_wanted():
+    assert [gate_view_of(risk) for risk in ("low", "medium", "high")] == ["all_in", "all_in", "carry_only"]
+
+
+def test_the_own_deposit_is_taken_from_the_yield_and_the_tail_knows_it():
+    def curve(pool):
+        return RateCurve((Leg(math.inf, (Term(pool.row.apy, 1e6, 1),)),), "shared", 1e6, None, "made")
+
+    alone = view(two(), [0.5, 0.5], 1e6).all_in
+    found = view(two(), [0.5, 0.5], 1e6, curve=curve).all_in
+    assert alone.dilution == 0.0
+    assert found.dilution == pytest.approx(0.05 - 0.05 / 1.5)
+    assert found.net_apy == pytest.approx(alone.net_apy - found.dilution)
+    assert found.mean_return == pytest.approx(alone.mean_return - found.dilution, abs=1e-4)
+    assert view(two(), [0.5, 0.5], None, curve=curve).all_in.missing["dilution"] == "no amount is known"
+
+
+def test_costs_are_earned_back_against_the_risk_free_rate_or_it_says_that_they_never_are():
+    found = view(two(), [0.5, 0.5], 10_000.0, gas=lambda p: Cost(2.5)).all_in
+    assert found.break_even_days == pytest.approx(365 * 0.001 / (0.05 - 0.04))
+    poor = view(two(), [0.5, 0.5], 10_000.0, gas=lambda p: Cost(2.5), risk_free=0.06).all_in
+    assert poor.break_even_days is None
+    assert "break_even_days" in poor.missing
 
 
 def test_a_large_position_in_a_small_pool_of_two_tokens_costs_to_leave():

@@ -6,11 +6,12 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from made_market import AS_OF, MEDIUM, MILLION, losses, pool, universe
+from made_market import AS_OF, BY_HAND, MEDIUM, MILLION, losses, pool, universe
 
 from tools.candidates import (
     CandidateSet,
     Draft,
+    Weighing,
     assess_candidates,
     build_candidates,
     capped,
@@ -21,10 +22,13 @@ from tools.candidates import (
 from tools.candidates.watch import sized_features
 from tools.market.features import pool_features
 from tools.records import Mandate
+from tools.strategies.objectives import load_objectives
 from tools.strategies.profiles import load_profiles
 
 PROFILES = load_profiles()
 MANDATE = Mandate(asset="USD")
+
+PLAIN = Weighing(load_objectives()["medium"], ("equal", "inverse_volatility", "min_cvar"))
 
 
 def assess(drafts, pools, limits=MEDIUM, amount=None):
@@ -34,7 +38,7 @@ def assess(drafts, pools, limits=MEDIUM, amount=None):
 
 
 def draft(pools, weights, method="equal", profile="balanced_apy"):
-    return Draft(profile, method, tuple(pools), np.array(weights), revised=False, raised=False)
+    return Draft(profile, method, tuple(pools), np.array(weights), BY_HAND, revised=False, raised=False)
 
 
 def families(count, **options):
@@ -74,7 +78,7 @@ def test_a_cap_that_holds_a_pool_says_what_the_method_alone_would_have_given():
     found = build_candidates(universe(pools), Mandate(asset="USD", max_weight=0.4), PROFILES, limits, None)
     drafts = [d for d in found.drafts if d.method == "inverse_volatility" and len(d.pools) == 4]
     assessed = assess(drafts[:1], pools, limits)[0]
-    events = capped(assessed, limits, found.days)
+    events = capped(assessed, limits, found.days, PLAIN)
     assert [(event.subject, event.rule, event.limit) for event in events] == [(calm.id, "max_weight", 0.4)]
     assert events[0].after == pytest.approx(0.4)
     assert events[0].before > 0.8
@@ -82,7 +86,7 @@ def test_a_cap_that_holds_a_pool_says_what_the_method_alone_would_have_given():
 
 def test_equal_weights_within_the_caps_fire_nothing():
     pools = families(4)
-    assert capped(assess([draft(pools, [0.25] * 4)], pools)[0], MEDIUM, 100) == []
+    assert capped(assess([draft(pools, [0.25] * 4)], pools)[0], MEDIUM, 100, PLAIN) == []
 
 
 def test_rounding_and_caps_that_cap_nothing_fire_nothing():
@@ -96,7 +100,7 @@ def test_rounding_and_caps_that_cap_nothing_fire_nothing():
     found = build_candidates(universe(pools), Mandate(asset="USD"), PROFILES, free, 50_000.0)
     assert found.drafts
     for candidate in assess(found.drafts, pools, free, 50_000.0):
-        assert [event for event in capped(candidate, free, found.days) if event.rule != "position_share"] == []
+        assert [event for event in capped(candidate, free, found.days, PLAIN) if event.rule != "position_share"] == []
 
 
 def features(p, amount):

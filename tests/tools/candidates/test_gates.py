@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_market import AS_OF, LOW, MEDIUM, MILLION, losses, pool, universe
+from made_market import AS_OF, BY_HAND, LOW, MEDIUM, MILLION, losses, pool, universe
 
 from tools.candidates import CandidateSet, Draft, assess_candidates, build_candidates, conflicts, measure, vetoes
 from tools.records import Mandate, NodeHazard, ProfileId
@@ -31,7 +31,7 @@ HALF_GONE = NodeHazard(
 
 
 def assess(pools, weights, amount=None, of="balanced_apy", limits=LIMITS, hazard=lambda node: None, **mandate):
-    draft = Draft(of, "equal", tuple(pools), np.array(weights), revised=False, raised=False)
+    draft = Draft(of, "equal", tuple(pools), np.array(weights), BY_HAND, revised=False, raised=False)
     days = min(p.history.apy.size for p in pools)
     found = measure(CandidateSet((draft,), (), days), universe(pools), AS_OF, 0.04)
     request = Mandate(asset="USD", **mandate)
@@ -247,7 +247,7 @@ def test_every_figure_of_a_report_is_finite(parts, amount):
 
 def sent_back(pools, profiles=("balanced_apy",), limits=LIMITS, method="equal", others=(), **mandate):
     drafts = tuple(
-        Draft(name, m, tuple(pools), np.full(len(pools), 1 / len(pools)), revised=False, raised=False)
+        Draft(name, m, tuple(pools), np.full(len(pools), 1 / len(pools)), BY_HAND, revised=False, raised=False)
         for name in profiles
         for m in (method, "min_cvar")
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_market import AS_OF, MEDIUM, MILLION, day_before, pool, universe
+from made_market import AS_OF, BY_HAND, MEDIUM, MILLION, day_before, pool, universe
 
 from tools.candidates import CandidateSet, Draft, build_candidates, measure
 from tools.metrics import compute_metrics
@@ -22,7 +22,7 @@ RATE = 0.04
 
 
 def draft(pools, weights, profile="balanced_apy", method="equal"):
-    return Draft(profile, method, tuple(pools), np.array(weights), revised=False, raised=False)
+    return Draft(profile, method, tuple(pools), np.array(weights), BY_HAND, revised=False, raised=False)
 
 
 def measured(pools, weights, days=None, rate=RATE, others=()):

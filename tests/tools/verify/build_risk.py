@@ -5,6 +5,7 @@ As in ``build_run``, figures come from numpy and scipy straight from their defin
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import math
 from typing import Any
@@ -55,9 +56,17 @@ HAZARDS: dict[str, tuple[float, float, float, float, float]] = {
 EVENTS: tuple[tuple[str, str, str, int, dict[str, float], dict[str, float] | None], ...] = (
     ("ust-2022", "UST loses its peg", "2022-05-09", 30, {"token:USDT": 0.05}, {"token:USDT": 0.001}),
     ("usdc-2023", "USDC loses its bank", "2023-03-10", 3, {"token:USDC": 0.12, "issuer:Circle": 0.12}, None),
-    ("aave-2024", "A bad day at Aave", "2024-12-01", 10, {"protocol:aave": 0.07}, {"protocol:aave": 0.02}),
+    (
+        "aave-2024",
+        "A bad day at Aave",
+        "2024-12-01",
+        10,
+        {"protocol:aave": 0.07, "token:USDT": 0.01},
+        {"protocol:aave": 0.02, "token:USDT": 0.0},
+    ),
     ("nothing-2024", "Something else", "2024-01-05", 5, {"token:OTHER": 0.9}, {"token:OTHER": 0.9}),
 )
+CHANNELS = {"token": "price", "issue": "price", "proto": "custody"}
 COMPONENTS = {"tvl": (0.30, 0.97), "audits": (0.40, 0.95), "community": (0.15, 0.8), "technical": (0.15, 0.8)}
 
 
@@ -92,6 +101,54 @@ def features(pool: dict[str, Any], apys: np.ndarray, medians: np.ndarray) -> dic
     }
     found["missing"] = {name: "the feed does not say" for name, value in found.items() if value is None}
     return found
+
+
+# --- size ------------------------------------------------------------------------------------------------------------
+
+MODELS = {"sky-lending": "none", "curve-dex": "shared"}
+LENDER_TABLE = "rates/aave_v3_ethereum_usdc_subgraph_daily.csv"
+SLOPE, KINK, STEEP, SUPPLIED = 0.065, 0.92, 0.6, 21_000_000_000.0
+
+
+def lender_rows(day: dt.date) -> list[dict[str, str]]:
+    """Return forty days of a lender whose borrow rate has two slopes, and whose suppliers get nine tenths of it."""
+    rows = []
+    for back in range(39, -1, -1):
+        used = 0.935 - 0.0035 * ((7 * back) % 30)
+        rate = SLOPE * min(used, KINK) + STEEP * max(0.0, used - KINK)
+        rows.append(
+            {
+                "date": (day - dt.timedelta(days=back)).isoformat(),
+                "totalDepositBalanceUSD": str(SUPPLIED + 1e6 * back),
+                "X_Aave_Utilization": str(used),
+                "Y_Aave_APY": str(90 * used * rate),
+                "X_Variable_Borrow_APY": str(100 * rate),
+            }
+        )
+    return rows
+
+
+def at_size(pool: dict[str, Any], amount: float) -> dict[str, Any]:
+    """Return what a pool pays with the position in it: by a lender's table for one of them."""
+    base = pool["apy"] if pool["apy_base"] is None else pool["apy_base"]
+    model, before, used = MODELS.get(pool["project"], "square"), pool["tvl_usd"], None
+    deposit = pool["weight"] * amount
+    if (pool["project"], pool["chain"]) == ("aave-v3", "Ethereum"):
+        model, before, used = "kinked", SUPPLIED, 0.935
+        now = used * SUPPLIED / (SUPPLIED + deposit)
+        share = now * (SLOPE * min(now, KINK) + STEEP * max(0.0, now - KINK))
+        share /= used * (SLOPE * KINK + STEEP * (used - KINK))
+    else:
+        share = (before / (before + deposit)) ** {"none": 0, "shared": 1, "square": 2}[model]
+    rewards = (pool["apy"] - base) * before / (before + deposit)
+    return {
+        "model": model,
+        "apy": base * share + rewards,
+        "base_usd": before,
+        "utilisation": used,
+        "basis": "made by hand",
+        "reason": None,
+    }
 
 
 # --- exposure --------------------------------------------------------------------------------------------------------
@@ -200,8 +257,12 @@ def all_in(candidate: dict[str, Any], returns: np.ndarray, amount: float, days: 
     gas = GAS_USD / amount
     leaving = sum(pool["weight"] * pool["features"]["exit_cost"] for pool in pools)
     drift = None if any(len(pool["tokens"]) > 1 for pool in pools) else 0.0
+    thinner = sum(pool["weight"] * (pool["apy"] - pool["at_size"]["apy"]) for pool in pools)
     per_year = (gas + leaving) * 365 / days
-    net = {name: metrics["portfolio_apy"] - loss - per_year for name, loss in losses.items()}
+    net = {name: metrics["portfolio_apy"] - loss - per_year - thinner for name, loss in losses.items()}
+    above = (net[""] + per_year - rate) / 365
+    missing = {"impermanent_loss": "no price of a token"} if drift is None else {}
+    missing |= {} if above > 0 else {"break_even_days": "it is not expected to beat the bill"}
     volatility = math.sqrt(metrics["annual_volatility"] ** 2 + float((central * share**2 * square).sum()))
     return {
         "horizon_days": HORIZON_DAYS,
@@ -215,15 +276,17 @@ def all_in(candidate: dict[str, Any], returns: np.ndarray, amount: float, days: 
         "gas_cost": gas,
         "exit_cost": leaving,
         "impermanent_loss": drift,
+        "dilution": thinner,
         "cost_per_year": per_year,
+        "break_even_days": (gas + leaving) / above if above > 0 else None,
         "net_apy": net[""],
         "net_apy_low": net["_high"],
         "net_apy_high": net["_low"],
         "volatility": volatility,
         "sharpe": (net[""] - rate) / volatility,
-        "alpha": metrics["alpha"] - losses[""] - per_year,
-        "missing": {} if drift is not None else {"impermanent_loss": "no price of a token"},
-        **_tail(returns, metrics["portfolio_apy"], shares, gas + leaving),
+        "alpha": metrics["alpha"] - losses[""] - per_year - thinner,
+        "missing": missing,
+        **_tail(returns, metrics["portfolio_apy"] - thinner, shares, gas + leaving),
     }
 
 
@@ -289,11 +352,18 @@ def _histogram(losses: np.ndarray) -> dict[str, Any]:
 
 
 def stress(exposure_: dict[str, Any], pools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the events replayed: a pool loses the largest of share lost · fall."""
+    """Return the events replayed: a pool loses the largest of share lost · fall, by price and by custody in turn."""
     lost = [reached(dict.fromkeys(links_of(pool), 1.0)) for pool in pools]
 
     def fallen(falls: dict[str, float]) -> float:
-        parts = [max([own.get(node, 0.0) * fall for node, fall in falls.items()], default=0.0) for own in lost]
+        parts = []
+        for own in lost:
+            kept = 1.0
+            for channel in ("price", "custody"):
+                kept *= 1 - max(
+                    own.get(n, 0.0) * f * (CHANNELS[n[:5]] == channel) for n, f in {**falls, "proto": 0}.items()
+                )
+            parts.append(1 - kept)
         return sum(pool["weight"] * part for pool, part in zip(pools, parts, strict=True))
 
     held = {node["id"] for node in exposure_["nodes"]}
@@ -310,6 +380,14 @@ def stress(exposure_: dict[str, Any], pools: list[dict[str, Any]]) -> list[dict[
                 "loss_after": loss_after,
                 "days_after": after,
                 "hit": hit,
+                "shocks": {
+                    node: {
+                        "loss": falls[node],
+                        "loss_after": None if later is None else later[node],
+                        "channel": CHANNELS[node[:5]],
+                    }
+                    for node in hit
+                },
                 "sources": ["nowhere"],
             }
         )

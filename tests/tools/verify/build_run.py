@@ -17,6 +17,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
+import build_plan
 import build_risk
 import numpy as np
 from scipy import stats
@@ -27,7 +28,6 @@ AMOUNT = 500_000.0
 RATE = 0.0421
 QUESTION = "Where should I put 500,000 USDC for half a year at low risk?"
 SCORE_WEIGHTS = {"apy": 0.70, "sharpe": 0.15, "alpha": 0.10, "beta": 0.05, "volatility": -0.10}
-RAW = {"apy": "portfolio_apy", "sharpe": "sharpe", "alpha": "alpha", "beta": "beta", "volatility": "annual_volatility"}
 HORIZON = 180
 
 # place in the id: project, chain, symbol, tokens, issuers, tvl, level and noise of the APY in percent, rewards, risk
@@ -70,9 +70,10 @@ FAMILIES = {
 # profile, method, pools by place, weights
 CANDIDATES = (
     ("conservative_growth", "equal", (0, 1, 2, 4), (0.25, 0.25, 0.25, 0.25)),
-    ("conservative_growth", "min_cvar", (0, 2, 4), (0.2719, 0.3981, 0.33)),
+    ("conservative_growth", "min_cvar", (0, 2, 4), None),  # what the caps and the days make of it
     ("balanced_apy", "inverse_volatility", (1, 2, 3, 5), (0.1511, 0.3489, 0.2, 0.3)),
 )
+EMPTIED = ("blue_chip", "balanced_score", "growth", "aggressive_growth", "maximum_yield", "high_risk")
 LIMITS = {
     "max_weight": 0.40,
     "protocol_risk": 0.30,
@@ -109,6 +110,7 @@ def build_inputs() -> dict[str, Any]:
         "tables": {
             "rates/us_3_month_bill_monthly.csv": [{"month": "2025-01", "rate_percent": "4.21"}],
             "prices/none.csv": None,
+            build_risk.LENDER_TABLE: build_risk.lender_rows(DAY),
         },
     }
 
@@ -184,7 +186,8 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
     rows = {row["pool"]: row for row in inputs["pools"]}
     apys = {pool[0]: np.array(daily_apys(inputs, pool[0])) for pool in POOLS}
     benchmark = np.median([(1 + series) ** (1 / 365) - 1 for series in apys.values()], axis=0)
-    candidates = [_candidate(*spec, rows, apys, benchmark) for spec in CANDIDATES]
+    least = _least(apys)
+    candidates = [_candidate(*spec, rows, apys, benchmark, least) for spec in CANDIDATES]
     for candidate, proof in zip(candidates, build_risk.sharpes([_returns(c, apys) for c in candidates]), strict=True):
         values = dict(zip(("sharpe_probability", "deflated_sharpe"), proof, strict=True))
         reasons = {name: "the daily ratio is above 1" for name, value in values.items() if value is None}
@@ -197,7 +200,7 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
     passed = [c for c in candidates if c["passed"]]
     chosen = max(passed, key=lambda c: c["score"]["total"])
     record: dict[str, Any] = {
-        "schema_version": "1.1",
+        "schema_version": "1.2",
         "run_id": "2025-02-28-0123456789ab",
         "created_at": "2026-01-02T03:04:05Z",
         "as_of": "2025-02-28T23:59:59Z",
@@ -206,12 +209,15 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
         "reason": "best score",
         "mandate": _mandate(risk),
         "market": _market(inputs, rows),
+        "plan": build_plan.plan(risk),
         "candidates": candidates,
-        "emptied": [{"profile": "blue_chip", "rule": "min_tvl", "pools_before": 6, "pools_after": 1}],
+        "emptied": [{"profile": name, "rule": "min_tvl", "pools_before": 6, "pools_after": 1} for name in EMPTIED],
         "conflicts": [],
         "limit_events": build_risk.limit_events(candidates, chosen),
         "protocols": build_risk.protocols(candidates),
         "choice": _choice(chosen),
+        "forecast": None,
+        "forecast_missing": "a forecast over 90 days needs 330 days that all pools have in common, and there are 80",
         "alternatives": _alternatives(chosen),
         "derived": {},
         "flowchart": {
@@ -309,11 +315,13 @@ def _candidate(
     profile: str,
     method: str,
     places: tuple[int, ...],
-    weights: tuple[float, ...],
+    weights: tuple[float, ...] | None,
     rows: dict[str, Any],
     apys: dict[str, np.ndarray],
     benchmark: np.ndarray,
+    least: build_plan.Least,
 ) -> dict[str, Any]:
+    weights = weights or tuple(least.weights)
     pools = [_pool(POOLS[place], weight, rows, apys) for place, weight in zip(places, weights, strict=True)]
     series = [apys[POOLS[place][0]] for place in places]
     returns = sum(weight * ((1 + apy) ** (1 / 365) - 1) for weight, apy in zip(weights, series, strict=True))
@@ -333,6 +341,7 @@ def _candidate(
         "revised": False,
         "count_raised": False,
         "pools": pools,
+        "optimisation": build_plan.optimisation(method, least, metrics["cvar_95"] or 0.0, DAY),
         "window": {"first": (DAY - dt.timedelta(days=DAYS - 1)).isoformat(), "last": DAY.isoformat(), "days": DAYS},
         "metrics": metrics,
         "metrics_missing": {name: "drawdown is zero" for name, value in metrics.items() if value is None},
@@ -344,6 +353,14 @@ def _candidate(
     return candidate
 
 
+def _least(apys: dict[str, np.ndarray]) -> build_plan.Least:
+    pools = [POOLS[place] for place in CANDIDATES[1][2]]
+    returns = np.column_stack([(1 + apys[pool[0]]) ** (1 / 365) - 1 for pool in pools])
+    families = [FAMILIES[pool[1]] for pool in pools]
+    most, of_family = LIMITS["max_weight"], LIMITS["protocol_share"]
+    return build_plan.least_cvar(returns, [pool[0] for pool in pools], families, most, of_family)
+
+
 def _returns(candidate: dict[str, Any], apys: dict[str, np.ndarray]) -> np.ndarray:
     parts = [pool["weight"] * ((1 + apys[pool["pool_id"]]) ** (1 / 365) - 1) for pool in candidate["pools"]]
     return np.asarray(sum(parts))
@@ -353,6 +370,7 @@ def _add_features(pools: list[dict[str, Any]], apys: dict[str, np.ndarray]) -> N
     medians = np.median(list(apys.values()), axis=0)
     for pool in pools:
         pool["features"] = build_risk.features(pool, apys[pool["pool_id"]], medians)
+        pool["at_size"] = build_risk.at_size(pool, AMOUNT)
 
 
 def _pool(pool: tuple[Any, ...], weight: float, rows: dict[str, Any], apys: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -460,15 +478,12 @@ def _gates(candidate: dict[str, Any], level: str) -> list[dict[str, Any]]:
 
 
 def _score(candidates: list[dict[str, Any]]) -> None:
-    view = candidates[0]["risk"]["gate_view"]
     raw = [
         {
             "apy": c["risk"]["all_in"]["net_apy"],
             "beta": c["metrics"]["beta"],
             **{part: c["risk"]["all_in"][part] for part in ("sharpe", "alpha", "volatility")},
         }
-        if view == "all_in"
-        else {part: c["metrics"][key] for part, key in RAW.items()}
         for c in candidates
     ]
     for part, weight in SCORE_WEIGHTS.items():
@@ -484,7 +499,7 @@ def _score(candidates: list[dict[str, Any]]) -> None:
                     "missing": [],
                     "normalisation": "rank",
                     "preset": "neutral",
-                    "view": view,
+                    "view": "all_in",
                 },
             )
             score["parts"][part] = weight * float(rank)

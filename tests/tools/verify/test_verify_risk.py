@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import build_plan
 import build_risk
 import build_run
 import numpy as np
@@ -83,6 +84,8 @@ def test_a_recommendation_for_high_risk_passes(carry_only: dict[str, Any], tmp_p
 
 R = "candidates/0/risk"
 A = f"{R}/all_in"
+P = "candidates/0/pools/0"
+O = "candidates/1/optimisation"  # noqa: E741 (one letter as the others)
 FORGERIES: dict[str, tuple[Change, str]] = {
     # shape
     "an old schema": (put("schema_version", "1.0"), "is 1.0 instead of"),
@@ -94,7 +97,7 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "an unknown state": (put("choice/tripwires/0/state", "fine"), "one of normal, reduce, emergency"),
     # views and gates
     "carry instead of all-in": (put(f"{R}/gate_view", "carry_only"), "the view for low risk is all_in"),
-    "a score of carry": (put("candidates/0/score/view", "carry_only"), "the view for low risk is all_in"),
+    "a score of carry": (put("candidates/0/score/view", "carry_only"), "the view of every score is all_in"),
     "a gate on carry": (
         lambda r: r["candidates"][0]["gates"][9].update(value=r["candidates"][0]["metrics"]["cvar_95"]),
         "what the candidate's own figures give",
@@ -206,10 +209,83 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     ),
     "a hit hidden": (put(f"{R}/stress/0/hit", []), "what it hits of other candidates"),
     "an event left out": (drop(f"{R}/stress/0"), "the events of the first candidate"),
-    "a smaller loss": (put("candidates/1/risk/stress/0/loss", lambda x: x / 2), "the fall in the first candidate"),
-    "a loss of more than hangs on it": (put(f"{R}/stress/0/loss", 0.9), "that hangs on what it hits"),
-    "a loss of nothing": (put(f"{R}/stress/3/loss", 0.1), "whether anything is hit"),
-    "worse after than at the worst": (put(f"{R}/stress/2/loss_after", 0.5), "more than at the worst of it"),
+    "a smaller loss": (put("candidates/1/risk/stress/0/loss", lambda x: x / 2), "what its shocks take"),
+    "a loss of more than hangs on it": (put(f"{R}/stress/0/loss", 0.9), "what its shocks take"),
+    "a loss of nothing": (put(f"{R}/stress/3/loss", 0.1), "what its shocks take is 0.0"),
+    "worse after than at the worst": (put(f"{R}/stress/2/loss_after", 0.5), "what its shocks take"),
+    "a milder shock here": (put(f"{R}/stress/0/shocks/token:USDT/loss", 0.04), "the shock that another candidate has"),
+    "a milder shock everywhere": (
+        lambda r: [c["risk"]["stress"][2]["shocks"]["token:USDT"].update(loss=0.002) for c in r["candidates"][:2]],
+        "what its shocks take",
+    ),
+    "a shock of another channel": (
+        lambda r: [c["risk"]["stress"][2]["shocks"]["token:USDT"].update(channel="custody") for c in r["candidates"]],
+        "what its shocks take",
+    ),
+    "a shock worse later": (put(f"{R}/stress/2/shocks/protocol:aave/loss_after", 0.2), "the worst comes first"),
+    "a shock hidden": (drop(f"{R}/stress/0/shocks/token:USDT"), "the list of what is hit"),
+    "an unknown channel": (put(f"{R}/stress/0/shocks/token:USDT/channel", "mood"), "one of price, custody"),
+    "a loss not known yet": (put("candidates/2/risk/stress/1/loss_after", 0.001), "what its shocks take is null"),
+    # size
+    "a rate that nothing dilutes": (
+        lambda r: r["candidates"][0]["pools"][1]["at_size"].update(apy=r["candidates"][0]["pools"][1]["apy"]),
+        "what is left of its APY at this size",
+    ),
+    "a rate at size without a kink": (put(f"{P}/at_size/model", "square"), "what the saved days of the lender give"),
+    "a deposit that changes nothing": (put(f"{P}/at_size/model", "none"), "how the rates of its project fall"),
+    "a larger base": (put(f"{P}/at_size/base_usd", lambda x: 2 * x), "what the yield is shared among"),
+    "a lender with more to lend": (put(f"{P}/at_size/utilisation", 0.5), "what the saved days of the lender give"),
+    "a rate and a reason for none": (put(f"{P}/at_size/reason", "unknown"), "whether there is a rate"),
+    "another basis": (put(f"{P}/at_size/basis", "guessed"), "what another candidate says of it"),
+    "less dilution": (put(f"{A}/dilution", lambda x: x / 2), "what its own size takes off its rates"),
+    "costs earned sooner": (put(f"{A}/break_even_days", lambda x: x / 2), "the days until its costs are earned"),
+    "costs never earned": (put(f"{A}/break_even_days", None), "is null without a reason"),
+    # optimisation
+    "a smaller gap": (put(f"{O}/gap", 0.1), "the distance of value and bound"),
+    "a bound above the value": (put(f"{O}/bound", lambda x: x + 1e-6), "better than the bound"),
+    "a value below the bound": (put(f"{O}/value", lambda x: x - 1e-6), "better than the bound"),
+    "another value as it stands": (put(f"{O}/rounded", lambda x: x + 1e-6), "the mean loss of the worst days"),
+    "a value of other weights": (put(f"{O}/value", lambda x: x + 1e-5), "that of the weights as they stand"),
+    "a limit that costs less than nothing": (put(f"{O}/binding/0/price_bps", -1.0), "makes nothing worse"),
+    "another objective": (put(f"{O}/objective", "maximise the yield"), "what min_cvar does is minimise"),
+    "years for days": (put(f"{O}/over", "years"), "what min_cvar looks at is days"),
+    "a driver of no day": (put(f"{O}/drivers/0/name", "2024-02-28"), "no distribution over the days"),
+    "a driver too many": (
+        lambda r: at(r, f"{O}/drivers").append({"name": "2025-02-27", "probability": 0.2}),
+        "the most probable first",
+    ),
+    "half of the drivers": (
+        lambda r: at(r, O).update(drivers=at(r, O)["drivers"][:2]),
+        "no distribution over the days",
+    ),
+    "other drivers": (put(f"{O}/drivers/0/name", "2025-02-27"), "drivers and prices prove no more than"),
+    "a rule with an objective": (put("candidates/0/optimisation/value", 0.01), "that of a rule"),
+    "a limit that binds a rule": (
+        lambda r: r["candidates"][0]["optimisation"]["binding"].append({"limit": "max_weight", "price_bps": 1.0}),
+        "what a rule has",
+    ),
+    "weights of no rule": (
+        lambda r: [r["candidates"][0]["pools"][n].update(weight=w) for n, w in ((0, 0.2505), (1, 0.2495))],
+        "that of equal",
+    ),
+    "a shift of more than everything": (put(f"{O}/window_shift", 1.1), "a fraction from 0 to 1"),
+    # plan
+    "no plan": (put("plan", None), "but there are candidates"),
+    "a method for more risk": (put("plan/methods/1", "net_yield"), "which is not for low risk"),
+    "a method that was not planned": (put("plan/methods", ["equal", "min_cvar"]), "which was not planned"),
+    "a candidate left out": (drop("candidates/2"), "lack balanced_apy by inverse_volatility"),
+    "a failure kept quiet": (drop("plan/unsolved/0"), "and no reason is given"),
+    "a profile forgotten": (drop("emptied/1"), "lack balanced_score by equal"),
+    "a profile that ends twice": (lambda r: r["emptied"].append(r["emptied"][0]), "how often a profile ends"),
+    "another level of the tail": (put("plan/confidence", 0.6), "whether it is one of"),
+    "a plan by a stranger": (put("plan/author", "somebody"), "who was in the seat"),
+    "an id of another method": (put("candidates/2/id", "balanced_apy.equal"), "its profile and method"),
+    # forecast
+    "no reason for no forecast": (put("forecast_missing", None), "whether there is no forecast"),
+    "a forecast of too little": (
+        lambda r: r.update(forecast=build_plan.forecast(np.linspace(0.04, 0.05, 365), 90), forecast_missing=None),
+        "whether 80 days are enough for 90",
+    ),
     # protocols
     "a safer protocol": (put("protocols/0/risk", 0.01), "what its components and caps give"),
     "a better component": (put("protocols/0/components/audits/score", 1.0), "what its components and caps give"),
@@ -307,9 +383,9 @@ def test_a_discount_is_read_from_the_saved_prices(record: dict[str, Any], tmp_pa
 # --- a wrong simulation ----------------------------------------------------------------------------------------------
 
 
-def found_by_simulation(candidate: dict[str, Any], returns: np.ndarray) -> list[str]:
+def found_by_simulation(candidate: dict[str, Any], returns: np.ndarray, chosen: str = "") -> list[str]:
     findings = Findings()
-    made = {"candidates": [candidate], "choice": {"candidate_id": candidate["id"]}}
+    made = {"candidates": [candidate], "choice": {"candidate_id": chosen or candidate["id"]}}
     simulation.check_simulations(made, {0: returns.tolist()}, findings)
     tail.check_tails(made, findings)
     assert findings.recomputed > 20
@@ -330,6 +406,7 @@ def simulated(shares: dict[str, float], returns: np.ndarray, cost: float) -> dic
         "paths": build_risk.PATHS,
         "event_probability": chance,
         "gas_cost": cost,
+        "dilution": None,
         "exit_cost": None,
         **build_risk._tail(returns, apy_of(returns), shares, cost),
     }
@@ -345,7 +422,30 @@ def test_honest_simulations_agree(seed: int) -> None:
     shares = {str(name): float(random_.uniform(0.05, 1.0)) for name in names}
     returns = 1e-4 * np.abs(1 + random_.normal(0, 1, 200).cumsum() / 5)
     cost = float(random_.choice([0.0, 0.001, 0.08]))
-    assert found_by_simulation(simulated(shares, returns, cost), returns) == []
+    honest = simulated(shares, returns, cost)
+    assert found_by_simulation(honest, returns) == []
+    assert found_by_simulation(honest, returns, chosen="another") == []
+
+
+@pytest.mark.parametrize("part", [0.5, 0.8])
+def test_a_candidate_that_was_not_chosen_is_simulated_too(part: float) -> None:
+    """Its events alone are milder; the whole tail fits itself."""
+    shares, returns = dict.fromkeys(build_risk.HAZARDS, 0.6), np.full(100, 1e-4)
+    forged = simulated(shares, returns, 0.001)
+    milder = build_risk._tail(returns, apy_of(returns), {node: part * share for node, share in shares.items()}, 0.001)
+    forged["risk"]["all_in"] |= {name: milder[name] for name in ("drawdown_95", "drawdown_curve")}
+    assert any("/drawdown_curve/" in what for what in found_by_simulation(forged, returns, chosen="another"))
+
+
+def test_a_histogram_with_its_tail_moved_is_found() -> None:
+    """Thirty of the worst paths are put one bin nearer: no rank or mean is off by more than its own tolerance."""
+    shares, returns = dict.fromkeys(build_risk.HAZARDS, 0.4), np.full(100, 1e-4)
+    forged = simulated(shares, returns, 0.001)
+    counts = forged["risk"]["all_in"]["histogram"]["counts"]
+    place = len(counts) // 3
+    counts[place - 1], counts[place] = counts[place - 1] + counts[place], 0
+    said = found_by_simulation(forged, returns)
+    assert any("/histogram/counts/" in what for what in said), said
 
 
 def test_a_simulation_of_half_the_events_is_found() -> None:

@@ -85,6 +85,7 @@ def test_a_question_out_of_scope_passes(record: dict[str, Any], tmp_path: Path) 
         candidates=[],
         emptied=[],
         choice=None,
+        plan=None,
         alternatives=None,
         derived={},
         conflicts=[],

@@ -1,0 +1,53 @@
+"""What quant set out to do: methods that the mandate allows, and something to show for each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tools.verify.book import JsonObject
+from tools.verify.report import Findings, printable
+from tools.verify.shape import PROFILES
+
+_LOW = ("equal", "inverse_volatility", "min_cvar", "risk_parity", "min_loss")
+_MEDIUM = (*_LOW, "max_sharpe", "yield_less_loss")
+METHODS_OF_RISK = {"low": _LOW, "medium": _MEDIUM, "high": (*_MEDIUM, "risk_adjusted", "net_yield")}
+CONFIDENCES = (0.9, 0.95, 0.99)
+POLICY = "policy"
+
+
+def check_plan(record: JsonObject, findings: Findings) -> None:
+    """Check the plan against the mandate, and that every profile and method ended as one thing."""
+    plan = record["plan"]
+    if plan is None:
+        if record["candidates"]:
+            findings.at("/plan", "is null, but there are candidates", "a plan", None)
+        return
+    methods = plan["methods"]
+    findings.same("/plan/methods", len(set(methods)), max(1, len(methods)), "the number of methods, each once,")
+    allowed = METHODS_OF_RISK[record["mandate"]["risk"]]
+    for place, method in enumerate(methods):
+        if method not in allowed:
+            what = f"is {method}, which is not for {record['mandate']['risk']} risk"
+            findings.at(f"/plan/methods/{place}", what, ", ".join(allowed), method)
+    findings.same("/plan/confidence", plan["confidence"] in CONFIDENCES, True, f"whether it is one of {CONFIDENCES}")
+    if record["usage"]["model"] == POLICY:
+        findings.same("/plan/author", plan["author"], POLICY, "who was in the seat")
+    _check_ends(record, plan, findings)
+
+
+def _check_ends(record: JsonObject, plan: JsonObject, findings: Findings) -> None:
+    """See that each profile was emptied, or has a candidate or a reason for none with each planned method."""
+    for index, candidate in enumerate(record["candidates"]):
+        name = f"{candidate['profile']}.{candidate['method']}"
+        findings.same(f"/candidates/{index}/id", candidate["id"], name, "its profile and method")
+    ends = Counter((entry["profile"], entry["method"]) for entry in (*record["candidates"], *plan["unsolved"]))
+    empty = Counter(entry["profile"] for entry in record["emptied"])
+    wanted = Counter((p, method) for p in PROFILES if p not in empty for method in plan["methods"])
+    findings.recomputed += len(wanted)
+    for (profile, method), times in sorted((wanted - ends).items()):
+        what = f"lack {printable(profile)} by {printable(method)}, and no reason is given"
+        findings.at("/candidates", what, f"{times} more", f"{profile}.{method}")
+    for profile, method in sorted(ends - wanted):
+        what = f"hold {printable(profile)} by {printable(method)}, which was not planned, or twice"
+        findings.at("/candidates", what, "one end of each profile and method", f"{profile}.{method}")
+    findings.same("/emptied", max(empty.values(), default=1), 1, "how often a profile ends")
