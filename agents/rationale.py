@@ -206,7 +206,7 @@ def _choice_values(
         **_risk_values(ledger, chosen, c, amount),
         **_loss_values(ledger, record, chosen, c),
         **_weight_values(ledger, record, chosen, c),
-        **_forecast_values(ledger, record),
+        **_forecast_values(record),
         **_runner_values(ledger, record, index),
     }
     rejected = _rejected(record, index)
@@ -343,17 +343,14 @@ def _binding(chosen: Mapping[str, Any], c: str, place: int, limit: Mapping[str, 
     }
 
 
-def _forecast_values(ledger: Ledger, record: Mapping[str, Any]) -> dict[str, Any]:
+def _forecast_values(record: Mapping[str, Any]) -> dict[str, Any]:
     """Point at the forecast, where one has earned its place: where it beat "tomorrow equals today"."""
     forecast = record["forecast"]
     if forecast is None or forecast["method"] == "last":
         return {"forecast": None}
     return {
         "forecast": "/forecast",
-        "forecast_level": ledger.derive("forecast_in_ten", "a * 10", "/forecast/level"),
         "forecast_method": _FORECASTERS[forecast["method"]],
-        "forecast_better": forecast["own"]["ratio"] < 1.0,
-        "one": ledger.derive("even", "1"),
     }
 
 

@@ -115,6 +115,11 @@ def entries() -> list[Entry]:
 
 @functools.cache
 def _listed() -> tuple[Problem, ...]:
+    """Draw the problems and import what solves them: for the collector to walk the libraries takes longer than a lap."""
+    from benchmarks import optimizer_peers as peers
+
+    peers.installed()
+    gc.freeze()
     return tuple(problems())
 
 

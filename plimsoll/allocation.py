@@ -156,7 +156,7 @@ def _summary(row: AtSize) -> str:
 
 
 def _block(row: AtSize) -> Iterator[str]:
-    from evals.allocation_tables import binding_words
+    from evals.allocation_tables import bound_by
 
     if row.all_in is None or row.optimisation is None:
         yield from _wrapped(f"{_dollars(row.amount_usd)}: {row.reason}", "")
@@ -169,9 +169,8 @@ def _block(row: AtSize) -> Iterator[str]:
         yield f"{pool.weight:>8.1%}  {_rate(pool.apy):>7}  {shares}  {name}"
     yield from _wrapped(_kept(row, row.all_in))
     yield from _wrapped(_once(row, row.all_in))
-    names = {pool.pool_id: pool.name for pool in row.pools}
-    binding = binding_words(row.optimisation.binding, names)
-    yield from _wrapped(f"limits that bind (bps of the objective per point): {'; '.join(binding) or 'none'}")
+    if row.optimisation.gap is not None:
+        yield from _wrapped(f"limits that bind (bps of the objective per point): {bound_by(row)}")
     yield from _wrapped(_proof(row))
     for change in row.changes:
         yield from _wrapped(f"changed: {change}")

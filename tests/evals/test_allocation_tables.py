@@ -293,6 +293,7 @@ def test_binding_limits_are_named_in_words_the_dearest_first() -> None:
         "weight of Large 3.25",
         "least weight of Large 1",
         "share of Small that may be ours 0.5",
+        "share on aave 0.01",
     ]
 
 

@@ -21,7 +21,16 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_table_fits_a_terminal_and_its_sum_is_right(call: Any, market_folder: Path) -> None:
-    market = ("--source", market_folder, "--as-of", "2025-02-28", "--amounts", "10000000,10_000", "--method", "equal")
+    market = (
+        "--source",
+        market_folder,
+        "--as-of",
+        "2025-02-28",
+        "--amounts",
+        "10000000,10_000",
+        "--method",
+        "min_cvar",
+    )
     ended = call(*market)
     assert ended.code == 0
     lines = ended.out.splitlines()

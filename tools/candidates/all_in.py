@@ -284,7 +284,7 @@ def _all_in(candidate: Measured, exposure: Exposure, costs: _Costs, tail: Mappin
     sharpe = significant((net[level] - world.risk_free) / volatility) if volatility > _NO_VARIATION else None
     if sharpe is None:
         missing["sharpe"] = "neither the yield nor any event makes the result vary"
-    wait = break_even_days(costs.once, net[level] + per_year, world.risk_free)
+    wait = _wait(costs, net[level] + per_year, world.risk_free)
     if wait.value is None:
         missing["break_even_days"] = wait.reason
     alpha = metrics["alpha"]
@@ -319,6 +319,14 @@ def _all_in(candidate: Measured, exposure: Exposure, costs: _Costs, tail: Mappin
         missing=missing,
         **tail,
     )
+
+
+def _wait(costs: _Costs, rate: float, risk_free: float) -> Cost:
+    """Return the days in which what is paid once is earned back against the risk-free rate; None with the reason."""
+    for name, cost in (("gas_cost", costs.gas), ("exit_cost", costs.leaving)):
+        if cost is None:
+            return Cost(None, costs.missing[name])
+    return break_even_days(costs.once, rate, risk_free)
 
 
 def _tail(summary: Summary, event_losses: FloatArray) -> dict[str, Any]:

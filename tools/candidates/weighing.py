@@ -43,7 +43,7 @@ STORED_DECIMALS = 12
 NO_WEIGHTS = (Infeasible, SolverFailed, Undefined)
 """What a method raises when it has no weights to give."""
 WIDEST = 12  # pools, best-ranked first, that the optimising methods choose among
-MOST_DRIVERS = 40
+MOST_DRIVERS = 12  # of years: the things that fail most often in the worst of them; of days all are kept, as they prove
 _SHORTEST = 30  # days: half a window shorter than this says nothing of how weights move
 _NEGLIGIBLE = 1e-9
 _PERCENTAGE_POINT = 0.01
@@ -420,7 +420,8 @@ def _drivers(solved: _Solved) -> list[Driver]:
         for name in solved.scenario(int(row)):
             chances[name] = chances.get(name, 0.0) + float(solved.solution.worst_case[row])
     ranked = sorted(chances, key=lambda name: (-round(chances[name], 9), name))
-    return [Driver(name=name, probability=min(1.0, significant(chances[name], 9))) for name in ranked[:MOST_DRIVERS]]
+    kept = ranked if solved.over == "days" else ranked[:MOST_DRIVERS]
+    return [Driver(name=name, probability=min(1.0, significant(chances[name], 9))) for name in kept]
 
 
 _METHODS: Mapping[WeightMethod, Callable[[_Task], _Solved]] = {

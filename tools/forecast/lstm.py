@@ -13,7 +13,8 @@ With x_t the APY, z_t = log(1e-4 + x_t) and m the mean of x over the window, it 
 and answers, for h = 1 … ``horizon_days``, with (x_{n+h} − s_n)/(1e-3 + m), s_n the exponentially weighted mean of the
 window (``tools.forecast.baselines``), and with the logarithm of the volatility of the next ``VOLATILITY_DAYS`` over the
 one that ``ewma_volatility`` gives. The heads start at zero, where the network is the smoother itself: it has only to
-learn what the smoother misses. The loss is Huber's: the rare day on which a rate triples must not decide the weights. Volatility is √(mean of (x_t − x_{t−1})²): changes of APY in fractions, about zero.
+learn what the smoother misses. The loss is Huber's: the rare day on which a rate triples must not decide the weights.
+Volatility is √(mean of (x_t − x_{t−1})²): changes of APY in fractions, about zero.
 
 Series have no calendar here and no TVL: the interface of ``walk_forward`` hands over the APYs alone.
 """

@@ -19,7 +19,7 @@ from tools.forecast.training import load_dqn, load_lstm, train_dqn, train_lstm
 
 ROOT = Path(__file__).resolve().parents[3]
 LSTM = LstmSettings(hidden=5, window_days=10, horizon_days=7, epochs=4, batch=32)
-DQN = DqnSettings(hidden=8, rounds=4, episodes=2, episode_days=20, batch=8, capacity=50, copy_every=7)
+DQN = DqnSettings(hidden=8, rounds=4, episodes=2, episode_days=20, batch=8, capacity=50, copy_every=11)
 RATES = 0.05 + 0.01 * np.sin(np.arange(80)[:, None] / np.array([3.0, 5.0, 7.0, 11.0, 13.0]))
 SERIES = list(RATES.T)
 BOOKS = [RateBook(RATES, np.ones(RATES.shape, dtype=bool))]
