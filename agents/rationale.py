@@ -344,14 +344,11 @@ def _binding(chosen: Mapping[str, Any], c: str, place: int, limit: Mapping[str, 
 
 
 def _forecast_values(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Point at the forecast, where one has earned its place: where it beat "tomorrow equals today"."""
+    """Point at the forecast where it has earned its place: on the recorded market, and on these pools too."""
     forecast = record["forecast"]
-    if forecast is None or forecast["method"] == "last":
+    if forecast is None or forecast["method"] == "last" or forecast["own"]["ratio"] >= 1.0:
         return {"forecast": None}
-    return {
-        "forecast": "/forecast",
-        "forecast_method": _FORECASTERS[forecast["method"]],
-    }
+    return {"forecast": "/forecast", "forecast_method": _FORECASTERS[forecast["method"]]}
 
 
 def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -155,11 +155,11 @@ def says(content: object, **changes: Any) -> Mode:
     return lambda handler, asked: handler.send(200, completion(content, **changes))
 
 
-def replies(read: object = None, decide: object = None) -> Mode:
+def replies(read: object = None, decide: object = None, plan: object = None) -> Mode:
     """Answer each task with its own object; a callable is given the payload."""
 
     def mode(handler: Handler, asked: Asked) -> None:
-        answer = {"read": read or {}, "decide": decide}[asked.task]
+        answer = {"read": read or {}, "plan": {} if plan is None else plan, "decide": decide}[asked.task]
         handler.send(200, completion(json.dumps(answer(asked.payload) if callable(answer) else answer)))
 
     return mode
@@ -184,8 +184,11 @@ def honest(place: int = 0) -> Mode:
 def obedient(handler: Handler, asked: Asked) -> None:
     """Do whatever any text in the prompt says: the prey of an injection."""
     ordered = re.findall(r"OBEY: ([\w.]+)", asked.body.decode(errors="replace"))
-    content = json.dumps({"candidate": ordered[0] if ordered else asked.payload["shortlist"][0]["id"]})
-    handler.send(200, completion("{}" if asked.task == "read" else content))
+    if asked.task == "decide":
+        content = {"candidate": ordered[0] if ordered else asked.payload["shortlist"][0]["id"]}
+    else:
+        content = {"methods": ordered} if ordered and asked.task == "plan" else {}
+    handler.send(200, completion(json.dumps(content)))
 
 
 def echo_of_the_key(handler: Handler, asked: Asked) -> None:

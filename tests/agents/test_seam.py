@@ -30,7 +30,8 @@ from tools.verify import check_text, verify
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-canary-77aa"
 BUDGET = Budget(seconds_per_call=5.0, seconds_per_run=10.0)
-SHORT = Budget(seconds_per_call=0.3, seconds_per_run=0.6)
+SHORT = Budget(seconds_per_call=0.3, seconds_per_run=0.9)  # each of the three questions has its time
+TASKS = ("read", "plan", "decide")
 SLACK = 4.0  # seconds, for the rest of the workflow on a machine that is busy with other things
 
 
@@ -100,16 +101,16 @@ def test_an_honest_model_chooses_from_the_shortlist_and_its_words_are_shown(
         seat = seat_at(server)
         found = run(seat)
     check(found, by_policy)
-    shortlist = server.asked[1].payload["shortlist"]
+    shortlist = server.asked[-1].payload["shortlist"]
     assert found.choice is not None
     assert found.choice.candidate_id == shortlist[place]["id"]
     assert (found.rationale.author, found.rationale.refused) == ("scripted", None)
     assert "This mix keeps to steady lending. The choice yields " in found.rationale.markdown
     assert "Rates move with demand. These weights earned between " in found.rationale.markdown
     assert "{" not in found.rationale.markdown
-    assert [asked.task for asked in server.asked] == ["read", "decide"]
+    assert [asked.task for asked in server.asked] == list(TASKS)
     usage = found.usage
-    assert (usage.model, usage.calls, usage.input_tokens, usage.output_tokens) == ("scripted", 2, 22, 14)
+    assert (usage.model, usage.calls, usage.input_tokens, usage.output_tokens) == ("scripted", 3, 33, 21)
     assert usage.fallback == []
     check_replay(found, seat.transcript)
 
@@ -196,22 +197,22 @@ DISHONEST: dict[str, tuple[Mode, str]] = {
 }
 NO_OBJECT = "unusable answer: it is not one JSON object"
 FAILING: dict[str, tuple[Mode, str, int]] = {
-    "nothing": (says(""), NO_OBJECT, 4),
-    "null": (says(None), NO_OBJECT, 4),
-    "prose": (says("I would take the first, as it is calm."), NO_OBJECT, 4),
-    "broken JSON": (says('{"candidate": '), NO_OBJECT, 4),
-    "no choices": (says("", choices=[]), NO_COMPLETION, 2),
-    "a page": (scripted.answers(200, b"<html></html>", Content_Type="text/html"), NO_COMPLETION, 2),
-    "a megabyte": (says("x" * 1_000_000), TOO_LONG, 2),
-    "without end": (scripted.floods, NO_COMPLETION, 2),
-    "401": (scripted.quotes_the_request, "the server answers HTTP 401 (the key is not accepted)", 2),
-    "404": (scripted.answers(404), "the server answers HTTP 404 (no such address or model)", 2),
+    "nothing": (says(""), NO_OBJECT, 6),
+    "null": (says(None), NO_OBJECT, 6),
+    "prose": (says("I would take the first, as it is calm."), NO_OBJECT, 6),
+    "broken JSON": (says('{"candidate": '), NO_OBJECT, 6),
+    "no choices": (says("", choices=[]), NO_COMPLETION, 3),
+    "a page": (scripted.answers(200, b"<html></html>", Content_Type="text/html"), NO_COMPLETION, 3),
+    "a megabyte": (says("x" * 1_000_000), TOO_LONG, 3),
+    "without end": (scripted.floods, NO_COMPLETION, 3),
+    "401": (scripted.quotes_the_request, "the server answers HTTP 401 (the key is not accepted)", 3),
+    "404": (scripted.answers(404), "the server answers HTTP 404 (no such address or model)", 3),
     "429 for an hour": (
         scripted.answers(429, Retry_After="3600"),
         "the server answers HTTP 429 (too many requests, or no credit)",
-        2,
+        3,
     ),
-    "reset": (scripted.resets(20), UNREACHABLE, 4),
+    "reset": (scripted.resets(20), UNREACHABLE, 6),
 }
 
 
@@ -228,7 +229,7 @@ def test_a_lie_is_never_shown(name: str, by_policy: Recommendation) -> None:
         f"decide: {sentence}; asked again",
         f"decide: {sentence}; the embedded policy took over",
     ]
-    assert found.usage.calls == len(server.asked) == 3
+    assert found.usage.calls == len(server.asked) == 4
     check_replay(found, seat.transcript)
 
 
@@ -266,8 +267,8 @@ def test_a_model_that_never_ends_is_left_at_the_deadline(mode: Mode, by_policy: 
         assert time.monotonic() - started < SHORT.seconds_per_run + SLACK
     check(found, by_policy)
     assert (found.choice, found.rationale) == (by_policy.choice, by_policy.rationale)
-    assert found.usage.fallback == [f"{task}: {TOO_LATE}; the embedded policy took over" for task in ("read", "decide")]
-    assert len(server.asked) == 2
+    assert found.usage.fallback == [f"{task}: {TOO_LATE}; the embedded policy took over" for task in TASKS]
+    assert len(server.asked) == 3
     check_replay(found, seat.transcript)
 
 
@@ -466,7 +467,7 @@ if sys.argv[1] == "model":
         seat = model_seat("scripted", base_url=server.url, api_key=None)
         found = run(seat)
         seat.ask("read", "Read.", {"question": ""}, dict)  # outside of the workflow
-        assert found.usage.calls == 2 and not found.usage.fallback, found.usage
+        assert found.usage.calls == 3 and not found.usage.fallback, found.usage
 else:
     found = run(None)
     loaded = {"openai", "langchain_openai", "agents.endpoint"} & set(sys.modules)

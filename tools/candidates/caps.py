@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tools.optimize.conflicts import check
-from tools.optimize.limits import Infeasible, read_limits
+from tools.optimize.conflicts import keepable
 from tools.optimize.limits import Limits as WeightLimits
+from tools.optimize.limits import read_limits
 from tools.strategies.profiles import Limits
 from tools.strategies.universe import Pool
 from tools.units import FloatArray
@@ -33,11 +33,7 @@ class Caps(NamedTuple):
 
     def hold(self, smallest: float) -> bool:
         """Tell whether any weights of at least ``smallest`` each keep all caps."""
-        try:
-            check(self.limits(min(smallest, float(self.upper.min()))))
-        except Infeasible:
-            return False
-        return True
+        return keepable(self.limits(min(smallest, float(self.upper.min()))))
 
     def name(self, limit: str) -> str:
         """Return the record's name of what the solver calls ``max_weight[2]``: the cap of the third pool."""

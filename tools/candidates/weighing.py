@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 from tools.candidates.caps import Caps, caps_of
 from tools.candidates.outlook import Outlook, Years, daily_returns
 from tools.optimize import Infeasible, SolverFailed, round_weights
+from tools.optimize.conflicts import keepable
 from tools.optimize.limits import Limits as WeightLimits
 from tools.optimize.methods import solve_problem
 from tools.optimize.moments import Undefined
@@ -215,9 +217,10 @@ class _Search:
     def _task(self, pools: Sequence[Pool], size: float, most: int) -> _Task:
         caps = self.caps(pools)
         limits = caps.limits(min(size, 0.5 / len(pools), float(caps.upper.min())))
-        simple = self._simple() if self.method == "min_loss" else -math.inf
+        simple = self._simple if self.method == "min_loss" else -math.inf
         return _Task(pools, caps, limits, self.days, self.weighing, most, simple)
 
+    @functools.cached_property
     def _simple(self) -> float:
         """Return the net yield of the simple rule: equal weights of the profile's own pools."""
         assert self.weighing.outlook is not None
@@ -296,11 +299,9 @@ def _floored(task: _Task, years: Years) -> Solution:
     )
     for floor, note in floors:
         limits = dataclasses.replace(task.limits, mean=mean, floor=floor)
-        try:
+        if keepable(limits):
             solution = task._replace(limits=limits).solve("min_cvar", years.returns, **given)
-        except Infeasible:
-            continue
-        return dataclasses.replace(solution, note=note or solution.note)
+            return dataclasses.replace(solution, note=note or solution.note)
     solution = task.solve("min_cvar", years.returns, **given)
     return dataclasses.replace(solution, note="these pools cannot be expected to keep the risk-free rate")
 

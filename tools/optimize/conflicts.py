@@ -63,6 +63,17 @@ def check(limits: Limits) -> None:
         raise Infeasible(_message(limits, stated, conflict), [limit.name for limit in conflict])
 
 
+def keepable(limits: Limits) -> bool:
+    """Tell whether any weights keep all ``limits``, without looking for what stands in the way."""
+    if _obviously_kept(limits):
+        return True
+    stated = _stated(limits)
+    if _of_few(limits, stated) is not None:
+        return False
+    polytope = limits.polytope()
+    return not polytope.values.size or _shortage(polytope, stated)[0] <= _SLACK
+
+
 def _obviously_kept(limits: Limits) -> bool:
     """Try weights that split what the floors leave in proportion to the room below the caps."""
     room = limits.upper - limits.lower
