@@ -1,8 +1,9 @@
-"""``plimsoll forecast``: score the forecasters on a recorded market, and show what they say of one pool."""
+"""``plimsoll forecast``: score the forecasters, show what they say of one pool, train the networks."""
 
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
+    from tools.forecast.rebalancing import RateBook
     from tools.forecast.walk_forward import BatchForecaster
-    from tools.market.snapshot import Source
+    from tools.market.snapshot import Progress, Source
     from tools.records import ForecastMethod
     from tools.units import FloatArray
 
 app = typer.Typer(
-    help="Forecasts of APY: score the methods on recorded charts, show what they say of a pool.",
+    help="Forecasts of APY: score the methods on recorded charts, show what they say of a pool, train the networks.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -36,6 +38,21 @@ class MethodName(enum.StrEnum):
     ar1 = "ar1"
     arima = "arima"
     lstm = "lstm"
+
+
+class NetworkName(enum.StrEnum):
+    """The networks that can be trained: one forecasts, one rebalances."""
+
+    lstm = "lstm"
+    dqn = "dqn"
+
+
+class AssetName(enum.StrEnum):
+    """The assets that Plimsoll knows."""
+
+    ETH = "ETH"
+    BTC = "BTC"
+    USD = "USD"
 
 
 @app.command("score")
@@ -94,6 +111,102 @@ def show(
     for row in _rows(apy, assets, day):
         found.add_row(*row)
     Console(highlight=False, markup=False).print(found)
+
+
+@app.command("train")
+def train(
+    network: Annotated[NetworkName, typer.Argument(help="lstm forecasts APYs, dqn rebalances")],
+    source: Annotated[
+        str, typer.Option("--source", envvar="PLIMSOLL_SOURCE", help="live, demo, a folder, or a base URL")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="where to keep the model and its checkpoint")],
+    asset: Annotated[AssetName, typer.Option("--asset", help="learn from the pools of this asset")] = AssetName.USD,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", envvar="PLIMSOLL_AS_OF", metavar="DATE", help="learn up to this UTC day")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the training that the folder holds")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="seed of the training")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="how often to go over the data; rounds of the dqn")
+    ] = None,
+) -> None:
+    """Train a network on the histories of an asset's eligible pools; needs torch, see `make forecast`."""
+    import dataclasses
+    import json
+
+    from plimsoll.market import look
+    from tools.forecast.model_store import read_manifest
+    from tools.forecast.reproducible import import_torch
+
+    day = day_of(as_of)
+    import_torch()  # before the market is read: without it nothing can be done
+    path = _model_path(out, network, resume)
+    with progress_bar("Reading the market") as progress:
+        market, universe = look(open_market(source), asset.value, day, progress)
+    histories = [pool.history.apy for pool in universe.pools]
+    if market.synthetic:
+        echo("synthetic market: what is learnt here says nothing about any real one")
+    echo(f"{len(histories)} histories of {asset.value} pools up to {market.as_of.isoformat()}")
+    with progress_bar("Training") as progress:
+        _train(network, histories, out, resume, seed, epochs, progress)
+    echo(f"written: {path}")
+    echo(json.dumps(dataclasses.asdict(read_manifest(path)), indent=1, sort_keys=True))
+
+
+def _model_path(out: Path, network: NetworkName, resume: bool) -> Path:
+    """Return where the model goes; raises UsageError for a folder that cannot take it or holds another training."""
+    path = out / f"{network.value}.npz"
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is not a folder")
+    parent = next(one for one in [out, *out.absolute().parents] if one.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {parent}")
+    held = [one for one in (path, out / f"{network.value}.checkpoint.npz") if one.exists()]
+    if held and not resume:
+        raise UsageError(f"there is a training in {held[0]}: go on with it by --resume, or name another folder")
+    return path
+
+
+def _train(
+    network: NetworkName,
+    histories: Sequence[FloatArray],
+    out: Path,
+    resume: bool,
+    seed: int,
+    epochs: int | None,
+    progress: Progress | None,
+) -> None:
+    """Train on histories that all end on the same day; raises UsageError where they are too few or too short."""
+    from tools.forecast.dqn import LEAST_POOLS, DqnSettings
+    from tools.forecast.lstm import LstmSettings
+    from tools.forecast.training import train_dqn, train_lstm
+
+    days = sorted((history.size for history in histories), reverse=True)
+    if network is NetworkName.lstm:
+        lstm = LstmSettings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
+        _require(days, 1, lstm.window_days + lstm.horizon_days)
+        train_lstm(histories, lstm, out, resume, progress)
+    else:
+        dqn = DqnSettings(seed=seed, **({} if epochs is None else {"rounds": epochs}))
+        _require(days, LEAST_POOLS, dqn.episode_days)
+        train_dqn([_book(histories)], dqn, out, resume, progress)
+
+
+def _require(days: Sequence[int], pools: int, length: int) -> None:
+    if len(days) < pools or days[pools - 1] < length:
+        raise UsageError(f"this takes {pools} or more eligible pools with {length} days of history: too few here")
+
+
+def _book(histories: Sequence[FloatArray]) -> RateBook:
+    """Lay histories side by side at their common last day; to learn from, a pool is open wherever it has a record."""
+    import numpy as np
+
+    from tools.forecast.rebalancing import RateBook
+
+    apy = np.full((max(history.size for history in histories), len(histories)), np.nan)
+    for column, history in enumerate(histories):
+        apy[len(apy) - history.size :, column] = history
+    return RateBook(apy, ~np.isnan(apy))
 
 
 def _history(market: Source, pool: str, day: dt.date) -> tuple[FloatArray, list[str]]:

@@ -107,6 +107,11 @@ def load(
     return manifest, arrays
 
 
+def read_manifest(path: Path) -> Manifest:
+    """Return what a model is; raises UsageError for a file that is missing, damaged or none of Plimsoll's."""
+    return _read(path)[0]
+
+
 def _read(path: Path) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
     try:
         with zipfile.ZipFile(path) as archive:
