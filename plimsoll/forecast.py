@@ -72,6 +72,10 @@ def score(
     from evals.forecasts import score as scored
 
     entries = contest([name.value for name in method or (MethodName.ewma, MethodName.ar1)])
+    if out is not None:
+        _check_writable(out)
+    if page is not None:
+        _around(page)  # raises now rather than at the end
     with progress_bar("Reading the charts") as progress:
         panel = read_panel(source, day_of(until), progress=progress)
     echo(f"{len(panel.pools)} series, {panel.first} to {panel.last}, {len(panel.origins)} origins")
@@ -147,8 +151,14 @@ def train(
     if market.synthetic:
         echo("synthetic market: what is learnt here says nothing about any real one")
     echo(f"{len(histories)} histories of {asset.value} pools up to {market.as_of.isoformat()}")
-    with progress_bar("Training") as progress:
-        _train(network, histories, out, resume, seed, epochs, progress)
+    try:
+        with progress_bar("Training") as progress:
+            _train(network, histories, out, resume, seed, epochs, progress)
+    except OSError as error:
+        raise UsageError(f"cannot keep the training in {out}: {error}") from error
+    except KeyboardInterrupt:
+        echo(f"plimsoll: stopped; what was done is in {out}: go on by --resume", error=True)
+        raise typer.Exit(130) from None
     echo(f"written: {path}")
     echo(json.dumps(dataclasses.asdict(read_manifest(path)), indent=1, sort_keys=True))
 
@@ -156,15 +166,20 @@ def train(
 def _model_path(out: Path, network: NetworkName, resume: bool) -> Path:
     """Return where the model goes; raises UsageError for a folder that cannot take it or holds another training."""
     path = out / f"{network.value}.npz"
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is not a folder")
-    parent = next(one for one in [out, *out.absolute().parents] if one.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write to {parent}")
+    _check_writable(out)
     held = [one for one in (path, out / f"{network.value}.checkpoint.npz") if one.exists()]
     if held and not resume:
         raise UsageError(f"there is a training in {held[0]}: go on with it by --resume, or name another folder")
     return path
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise UsageError, before anything is computed, unless files can be written to a folder that may not exist yet."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    parent = next(one for one in [folder, *folder.absolute().parents] if one.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {parent}")
 
 
 def _train(
@@ -183,11 +198,11 @@ def _train(
 
     days = sorted((history.size for history in histories), reverse=True)
     if network is NetworkName.lstm:
-        lstm = LstmSettings(seed=seed, **({} if epochs is None else {"epochs": epochs}))
+        lstm = LstmSettings(seed=seed, epochs=epochs or LstmSettings.epochs)
         _require(days, 1, lstm.window_days + lstm.horizon_days)
         train_lstm(histories, lstm, out, resume, progress)
     else:
-        dqn = DqnSettings(seed=seed, **({} if epochs is None else {"rounds": epochs}))
+        dqn = DqnSettings(seed=seed, rounds=epochs or DqnSettings.rounds)
         _require(days, LEAST_POOLS, dqn.episode_days)
         train_dqn([_book(histories)], dqn, out, resume, progress)
 
@@ -270,13 +285,19 @@ def _available() -> Iterator[tuple[ForecastMethod, BatchForecaster]]:
 def _rewrite(page: Path, lines: Sequence[str]) -> None:
     from tools.market.store import write_atomically
 
+    before, after = _around(page)
+    write_atomically(page, "\n".join([before, "", *lines, "", after]).encode())
+    echo(f"written: {page}")
+
+
+def _around(page: Path) -> tuple[str, str]:
+    """Return what stands before and after the generated part of a page, both marks included."""
     try:
         text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {page}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {page}: {error}") from error
     before, start, rest = text.partition(GENERATED[0])
     _, end, after = rest.partition(GENERATED[1])
     if not start or not end:
         raise UsageError(f"{page} has no part between {GENERATED[0]!r} and {GENERATED[1]!r}")
-    write_atomically(page, "\n".join([before + start, "", *lines, "", end + after]).encode())
-    echo(f"written: {page}")
+    return before + start, end + after

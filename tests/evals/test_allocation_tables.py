@@ -106,11 +106,20 @@ def test_blocks_keep_what_neighbouring_days_share() -> None:
     assert blocks.mean == single_days.mean == 0.5
     assert blocks.high - blocks.low > 1.5 * (single_days.high - single_days.low)
     assert bootstrap_mean(level_shift) == blocks
+    to_and_fro = bootstrap_mean(np.tile([0.0, 1.0], 30))
+    assert to_and_fro.high - to_and_fro.low == pytest.approx(0.0, abs=1e-12)
     flat = bootstrap_mean(np.full(30, 0.25))
     assert (flat.low, flat.mean, flat.high) == (0.25, 0.25, 0.25)
     for wrong in (np.array([math.nan] * 30), np.zeros(19)):
         with pytest.raises(ValueError):
             bootstrap_mean(wrong)
+
+
+def test_the_interval_of_independent_days_is_the_textbooks() -> None:
+    values = np.random.default_rng(7).standard_normal(400)
+    found = bootstrap_mean(values, block_days=1)
+    wide = 2.0 * 1.645 * values.std() / math.sqrt(400)
+    assert found.high - found.low == pytest.approx(wide, rel=0.08)
 
 
 class Watched(FolderSource):
@@ -175,11 +184,12 @@ def test_every_method_and_rule_holds_all_the_money_or_says_why(held: list[Decide
 
 
 def test_a_methods_candidate_is_the_best_scored_of_those_that_passed(day: MarketDay) -> None:
-    found = decide(day, mandate_of("USD", "low", 1e6), ("equal", "min_cvar"))
+    found = decide(day, mandate_of("USD", "medium", 1e6), ("equal", "min_cvar"))
     best = best_of(found.candidates, "min_cvar")
     assert best is not None
     rivals = [one for one in found.candidates if one.passed and one.method == "min_cvar"]
     assert best.passed
+    assert len({one.score.total for one in rivals}) > 1
     assert best.score.total == max(one.score.total for one in rivals)
     assert best_of([one for one in found.candidates if not one.passed]) is None
 
@@ -198,6 +208,17 @@ def test_the_rules_keep_the_limits_of_the_level_pool_by_pool(day: MarketDay) -> 
         assert weights.get(pool.id, 0.0) <= min(limits.max_weight, limits.position_share * pool.row.tvl_usd / 1e6)
     assert greedy_apy(pools, limits, 1e12) is None
     assert greedy_apy([], limits, 1e6) is None
+
+
+@pytest.mark.parametrize(
+    "stricter", [{"protocol_risk": 0.0}, {"history_days": 10_000}, {"apy_multiple": 0.0}, {"reward_share": -1.0}]
+)
+def test_no_pool_that_breaks_a_limit_by_itself_is_eligible(
+    day: MarketDay, monkeypatch: pytest.MonkeyPatch, stricter: dict[str, Any]
+) -> None:
+    limits = load_limits()["high"]["USD"].model_copy(update=stricter)
+    monkeypatch.setattr(allocation, "limits_for", lambda mandate: limits)
+    assert eligible(day, mandate_of("USD", "high", 1e6)) == []
 
 
 def test_costs_are_those_of_the_record(day: MarketDay) -> None:
@@ -266,6 +287,7 @@ def test_every_line_of_a_table_has_the_cells_of_its_heading(
     lines = [
         *allocation_tables.outcome_tables([*rows, *none]),
         *allocation_tables.summary_table([*rows, *none]),
+        *allocation_tables.summary_table(none),
         *allocation_tables.size_tables(sized),
         *allocation_tables.objective_table(),
     ]

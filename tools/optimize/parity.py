@@ -34,7 +34,10 @@ from tools.units import FloatArray
 _EQUAL = 1e-10  # of the volatility: contributions that differ by less are equal
 _STEPS = 100
 _QUADRATIC = 0.25  # Newton decrement below which full steps converge
-_DONE = 1e-15
+_DONE = 1e-8  # Newton decrement: the next would be about its square
+_LENGTHS = 4
+_LEAST_SUM = 0.2
+_SETTLED = 1e-15
 _NEWTON = 8
 _RIDGE = 1e-8
 _SMALL = 1e-6  # of the money: room to tell a weight that can be above 0 from one that cannot
@@ -127,36 +130,58 @@ def _visible(matrix: FloatArray) -> tuple[FloatArray, int]:
 def _equal_contributions(matrix: FloatArray) -> FloatArray | None:
     """Return the weights (n_assets,) of equal contributions; None where there are none.
 
-    Newton's method on the correlations, from the x that is optimal along (1, …, 1); damped by 1/(1 + λ) until the
-    decrement λ is small, as self-concordance allows (Nesterov & Nemirovskii, 1994). It does not settle where some
-    long-only mix has no volatility.
+    Newton's method on the correlations. It does not settle where some long-only mix has no volatility.
     """
+    from scipy.linalg.lapack import dposv
+
     volatility = np.sqrt(np.diag(matrix))
     correlation = matrix / volatility[:, None] / volatility
-    assets = volatility.size
-    # Multiplied by n, so that the logarithms have coefficients of 1, for which the theory of damped steps holds.
-    total = float(correlation.sum())
-    x = np.full(assets, np.sqrt(assets / total) if total > _ROUNDING else 1.0)
-    diagonal = np.arange(assets)
-    last = np.inf
+    x = _near(correlation)
+    diagonal = np.arange(x.size)
     for _ in range(_STEPS):
+        # Multiplied by n, so that the logarithms have coefficients of 1, for which the theory of damped steps holds.
         gradient = correlation @ x - 1.0 / x
         hessian = correlation.copy()
         hessian[diagonal, diagonal] += 1.0 / x**2
-        try:
-            step = np.linalg.solve(hessian, gradient)
-        except np.linalg.LinAlgError:  # x has grown out of all bounds
+        _, step, singular = dposv(hessian.T, gradient, overwrite_a=True)
+        if singular:  # x has grown out of all bounds
             return None
         decrement = float(np.sqrt(max((gradient * step).sum(), 0.0)))
-        if decrement <= _DONE or (decrement < _QUADRATIC / 1e4 and decrement >= last / 2.0):
+        x = x - step * (1.0 if decrement < _QUADRATIC else _length(correlation, x, step, decrement))
+        if decrement <= _DONE:  # it is squared by a full step
             break
-        x = x - (step if decrement < _QUADRATIC else step / (1.0 + decrement))
-        last = decrement
     weights = x / volatility
     weights = np.asarray(weights / weights.sum())
     if not np.isfinite(weights).all() or _variance(matrix, weights) <= 0.0:
         return None
     return weights if contribution_error(matrix, weights) <= _SMALL else None
+
+
+def _near(correlation: FloatArray) -> FloatArray:
+    """Return x (n_assets,) in inverse proportion to the root of the summed correlations, as long as is optimal.
+
+    That is the solution for n assets of one correlation. A sum near 0 or below counts as ``_LEAST_SUM``.
+    """
+    x = 1.0 / np.sqrt(np.maximum(correlation.sum(axis=1), _LEAST_SUM))
+    variance = float((x * (correlation * x).sum(axis=1)).sum())
+    return np.asarray(x * np.sqrt(x.size / variance) if variance > _ROUNDING else np.ones(x.size))
+
+
+def _length(correlation: FloatArray, x: FloatArray, step: FloatArray, decrement: float) -> float:
+    """Return how much of a Newton ``step`` to take: the least along it, by Newton's method in one dimension.
+
+    It starts from 1/(1 + λ), λ the decrement, and is damped likewise: by self-concordance each such step lowers the
+    objective and stays where x > 0 (Nesterov & Nemirovskii, "Interior-point polynomial algorithms", 1994, § 2.2).
+    """
+    along = correlation @ step
+    bend, slope, ratio = float((along * step).sum()), float((along * x).sum()), step / x
+    length = 1.0 / (1.0 + decrement)
+    for _ in range(_LENGTHS):
+        pull = ratio / (1.0 - length * ratio)
+        curvature = bend + float((pull * pull).sum())
+        rise = bend * length - slope + float(pull.sum())
+        length -= rise / (curvature + abs(rise) * float(np.sqrt(curvature)))
+    return length
 
 
 def _variance(matrix: FloatArray, weights: FloatArray) -> float:
@@ -226,7 +251,7 @@ def _constrained(
         if (after.solution[: pull.size][able] <= 0.0).any():
             break
         x, prices = after.solution, after.prices
-        if moved <= _DONE:
+        if moved <= _SETTLED:
             break
     total = float(x[: pull.size].sum())
     return settled(x[: pull.size] / total, limits), prices[: polytope.values.size] * total

@@ -9,7 +9,7 @@ from tools.records import ProfileId, WeightMethod
 Plain = dict[str, Any]
 
 PROFILES = get_args(ProfileId)
-METHODS = get_args(WeightMethod)
+METHODS: tuple[WeightMethod, ...] = ("equal", "inverse_volatility", "min_cvar")
 LEVELS = {
     "ultra_safe": "low",
     "conservative_growth": "low",

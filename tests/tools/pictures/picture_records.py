@@ -40,6 +40,7 @@ def all_in(**changes: Any) -> Plain:
         "horizon_days": 365, "paths": 100_000, "block_days": 30, "seed": 0, "hazard_level": "central",
         "expected_loss": 0.0122, "expected_loss_low": 0.0025, "expected_loss_high": 0.037, "event_probability": 0.27,
         "gas_usd": 14.2, "gas_cost": 7.1e-6, "exit_cost": 0.0004, "impermanent_loss": 0.0, "cost_per_year": 0.000407,
+        "dilution": 0.0003, "break_even_days": 4.5,
         "net_apy": 0.0534, "net_apy_low": 0.0286, "net_apy_high": 0.0631, "volatility": 0.048, "sharpe": 0.31,
         "alpha": -0.004, "mean_return": 0.0521, "standard_error": 0.00016, "loss_probability": 0.0715,
         "var_95": 0.031, "var_99": 0.2, "cvar_95": 0.1217, "cvar_99": 0.29, "evar_95": 0.2393, "drawdown_95": 0.0741,
@@ -52,7 +53,7 @@ def all_in(**changes: Any) -> Plain:
 def event(name: str, title: str, date: str, loss: float, after: float | None, hit: list[str]) -> Plain:
     return {
         "event": name, "title": title, "date": date, "loss": loss, "loss_after": after, "days_after": 30, "hit": hit,
-        "sources": [f"https://example.org/{name}"],
+        "shocks": {}, "sources": [f"https://example.org/{name}"],
     }  # fmt: skip
 
 
