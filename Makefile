@@ -10,7 +10,7 @@ QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than
 .PHONY: help demo test check lint types imports forgeries peers bench parity forecast forecast-test lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .venv/runtime: requirements/runtime.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Plimsoll needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.11 " + "demo")'
@@ -70,13 +70,13 @@ parity: .venv-peers/ready ## compare the figures with those of independent libra
 	@echo "Installing torch and statsforecast, pinned, into .venv-forecast ..."
 	@$(FORECAST)/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/forecast.txt -r requirements/forecast-linux.txt || { echo "If it is torch that is missing: on Linux this needs a build of torch 2.13.0 for processors (torch 2.13.0+cpu) where pip finds it, by its find-links or its index setting, with its hash in requirements/forecast-linux.txt. The plain build there is one for graphics cards and pulls gigabytes."; exit 1; }
 	@$(FORECAST)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
-	@$(FORECAST)/python -c 'import torch' || { echo "torch is installed and cannot be imported; this needs a build of torch 2.13.0 for processors that fits this machine and Python."; exit 1; }
+	@$(FORECAST)/python -c 'import statsforecast, torch' || { echo "torch or statsforecast is installed and cannot be imported; this needs a build of torch 2.13.0 for processors that fits this machine and Python."; exit 1; }
 	@touch $@
 
-forecast: .venv-forecast/ready ## set up the environment that trains and scores the heavy forecasts
+forecast: .venv-forecast/ready ## set up torch and statsforecast in .venv-forecast (on Linux it needs the CPU build of torch)
 
-forecast-test: .venv-forecast/ready ## run the tests of the forecasts, with those that need torch or statsforecast
-	$(FORECAST)/python -m pytest tests/tools/forecast
+forecast-test: .venv-forecast/ready ## run the tests of the forecasts with torch and statsforecast; fails where they are not to be had
+	$(FORECAST)/python -m pytest tests/tools/forecast tests/plimsoll/test_forecast.py
 
 lock: ## resolve the pinned requirements again (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in -o requirements/runtime.txt

@@ -67,8 +67,8 @@ _IN_RETURNS = frozenset({"min_loss", "yield_less_loss", "net_yield"})
 _LIMIT_WORDS = {
     "max_weight": "the cap on a single pool, for",
     "position_share": "the cap on your share of what can be withdrawn, for",
-    "protocol_share": "the cap on one protocol, for",
-    "issuer_share": "the cap on one issuer, for",
+    "protocol_share": "the cap on a protocol, for",
+    "issuer_share": "the cap on an issuer, for",
     "return_floor": "the wish to keep the risk-free rate",
 }
 _FORECASTERS = {

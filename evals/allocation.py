@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -172,6 +171,23 @@ class Averse(Record):
     expected_loss: float | None
     cvar_95: float | None
     passed: int
+
+
+class Chosen(Record):
+    """What the workflow chooses with the methods planned for a level, beside the candidate of the objective's method.
+
+    Each with the yield expected to be kept and the mean loss of the worst twentieth of years; None where there is none.
+    """
+
+    asset: Asset
+    day: str
+    risk: RiskLevel
+    candidate: str | None
+    net_apy: float | None
+    cvar_95: float | None
+    serving: str | None
+    serving_net_apy: float | None
+    serving_cvar_95: float | None
 
 
 class Events(NamedTuple):
@@ -506,6 +522,28 @@ def outcomes(
     return found
 
 
+def choices(day: MarketDay, amount: float = AMOUNT_USD) -> list[Chosen]:
+    """Return what is chosen at each level of risk; the last method planned for a level serves its objective."""
+    found = []
+    for level in RISK_ORDER:
+        decided = decide(day, mandate_of(day.asset, level, amount))
+        best, serving = best_of(decided.candidates), best_of(decided.candidates, decided.plan.methods[-1])
+        found.append(
+            Chosen(
+                asset=day.asset,
+                day=day.day,
+                risk=level,
+                candidate=best.id if best else None,
+                net_apy=best.risk.all_in.net_apy if best else None,
+                cvar_95=best.risk.all_in.cvar_95 if best else None,
+                serving=serving.id if serving else None,
+                serving_net_apy=serving.risk.all_in.net_apy if serving else None,
+                serving_cvar_95=serving.risk.all_in.cvar_95 if serving else None,
+            )
+        )
+    return found
+
+
 def sizes(
     day: MarketDay,
     risk_level: RiskLevel,
@@ -639,7 +677,7 @@ def aversions(
 
 def page_lines(source: Source, progress: Progress | None = None) -> list[str]:
     """Return the generated part of ``docs/allocation.md``."""
-    from evals.allocation_tables import objective_table, outcome_tables, size_tables, summary_table
+    from evals.allocation_tables import choice_table, objective_table, outcome_tables, size_tables, summary_table
 
     usd = read_day(source, "USD", dt.date(2025, 2, 28))
     eth = read_day(source, "ETH", dt.date(2025, 9, 26))
@@ -660,6 +698,10 @@ def page_lines(source: Source, progress: Progress | None = None) -> list[str]:
         "## Outcomes, window by window",
         "",
         *outcome_tables(found),
+        "## What the workflow chooses",
+        "",
+        *choice_table([row for read in _snapshots(source) for row in choices(read)]),
+        "",
         "## What changes with the size",
         "",
         *size_tables(sized),
@@ -669,27 +711,28 @@ def page_lines(source: Source, progress: Progress | None = None) -> list[str]:
     ]
 
 
+def _snapshots(source: Source) -> Iterator[MarketDay]:
+    days = {(window.asset, day) for window in WINDOWS for day in (window.day, window.next_day) if day is not None}
+    for asset, day in sorted(days):
+        yield read_day(source, asset, day)
+
+
 def _aversion_lines(day: MarketDay) -> list[str]:
     from evals.allocation_tables import aversion_table
 
     return [f"{day.asset}, {day.day}, $1 M, `yield_less_loss` alone:", "", *aversion_table(aversions(day)), ""]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables of a recorded market, or rewrite the generated part of a page."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Rewrite the generated part of a page from a recorded market."""
     from evals.allocation_tables import rewrite
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--source", type=Path, required=True, help="a folder of recorded answers")
-    parser.add_argument("--out", type=Path, help="rewrite the generated part of this page")
+    parser.add_argument("--out", type=Path, default=Path("docs/allocation.md"), help="the page")
     given = parser.parse_args(arguments)
-    lines = page_lines(FolderSource(given.source))
-    if given.out is not None:
-        rewrite(given.out, lines)
-    else:
-        sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+    rewrite(given.out, page_lines(FolderSource(given.source)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evals.allocation import AtSize, Averse, Decided, Realised
+from evals.allocation import AtSize, Averse, Chosen, Decided, Realised
 from tools.errors import UsageError
 from tools.market.store import write_atomically
 from tools.records import BindingLimit
@@ -138,6 +138,22 @@ def _against(held: Sequence[Decided], level: Sequence[Decided], rule: str) -> li
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def choice_table(rows: Sequence[Chosen]) -> Iterator[str]:
+    """Yield what the score chooses beside the best candidate of the method that serves the level's objective."""
+    yield "| asset | day | risk | chosen | kept | CVaR 95 of a year | serves the objective | kept | CVaR 95 of a year |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        chosen = (row.candidate or "nothing", _or_none(row.net_apy), _or_none(row.cvar_95))
+        serving = (row.serving or "nothing", _or_none(row.serving_net_apy), _or_none(row.serving_cvar_95))
+        if row.serving == row.candidate:
+            serving = ("the same", "", "") if row.candidate else ("nothing", "-", "-")
+        yield "| " + " | ".join((row.asset, row.day, row.risk, *chosen, *serving)) + " |"
+
+
+def _or_none(value: float | None) -> str:
+    return "-" if value is None else percent(value)
 
 
 def size_tables(rows: Sequence[AtSize]) -> Iterator[str]:

@@ -204,8 +204,9 @@ def _proof(row: AtSize) -> str:
     assert found is not None
     if found.gap is None:
         return f"weights: {found.objective}; a rule without a bound"
-    note = f"; {found.note}" if found.note else ""
-    return f"weights: {found.objective}; proven within {gap_words(row)} of the best there is{note}"
+    note, gap = f"; {found.note}" if found.note else "", gap_words(row)
+    distance = gap if gap.startswith("under") else f"at most {gap}"
+    return f"weights: {found.objective}; proven to be {distance} from the best there is{note}"
 
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:

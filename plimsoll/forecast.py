@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tools.forecast.rebalancing import RateBook
+    from tools.forecast.scores import Scores
     from tools.forecast.walk_forward import BatchForecaster
     from tools.market.snapshot import Progress, Source
     from tools.records import ForecastMethod
@@ -83,16 +84,43 @@ def score(
         errors = errors_of(panel, entries, progress)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+    known = []
     for day in cuts(panel):
         found = scored(panel, entries, errors, day)
         if out is not None:
             found = merged(known_scores_of(out, day), found)
             echo(f"written: {write_scores(found, out)}")
-    lines = table(found)
+        known.append(found)
+    lines = [*_in_use(known), "", *table(found)]
     for line in lines:
         echo(line)
     if page is not None:
         _rewrite(page, [f"Record: {panel.first} to {panel.last}, sha256 `{panel.sha256}`.", "", *lines])
+
+
+def _in_use(known: Sequence[Scores]) -> Iterator[str]:
+    """Yield a table in Markdown of what the newest scores switch on, and since which scores without a break."""
+    verdicts = [
+        {(one.asset, one.horizon_days, one.method): one.used for one in scores.score if one.asset != "all"}
+        | {(one.asset, one.horizon_days, one.method): False for one in scores.unscored if one.asset != "all"}
+        for scores in known
+    ]
+    yield "| pools | days ahead | on, since | off |"
+    yield "|---|---|---|---|"
+    for asset, horizon in dict.fromkeys(key[:2] for key in sorted(verdicts[-1], key=_order)):
+        on, off = [], []
+        for key in (key for key in verdicts[-1] if key[:2] == (asset, horizon)):
+            breaks = [number for number, verdict in enumerate(verdicts) if not verdict.get(key)]
+            first = breaks[-1] + 1 if breaks else 0
+            if first < len(known):
+                on.append(f"**{key[2]}**, {known[first].until}")
+            else:
+                off.append(key[2])
+        yield f"| {asset} | {horizon} | {', '.join(on) or 'none: the rate of the day stands'} | {', '.join(off)} |"
+
+
+def _order(key: tuple[str, int, str]) -> tuple[int, int]:
+    return ["USD", "ETH", "BTC"].index(key[0]), key[1]
 
 
 @app.command("show")
@@ -110,11 +138,16 @@ def show(
     market = open_market(source)
     day = market.day(day_of(as_of))
     apy, assets = _history(market, pool, day)
-    columns = ("method", "days ahead", "mean APY", "9 of 10 times", "errors on this pool", "recorded market")
+    columns = ("method", "days ahead", "mean APY", "9 of 10 times", "errors on this pool")
     found = Table(*columns, title=f"{pool}, {day.isoformat()}, {apy.size} days", title_justify="left")
-    for row in _rows(apy, assets, day):
-        found.add_row(*row)
+    rows = list(_rows(apy, assets, day))
+    for *cells, _ in rows:
+        found.add_row(*cells)
     Console(highlight=False, markup=False).print(found)
+    echo("On the recorded market, as known on the day:")
+    for method, horizon, *_, verdict in rows:
+        if method != "last":
+            echo(f"  {method}, {horizon} {'day' if horizon == '1' else 'days'}: {verdict}")
 
 
 @app.command("train")
@@ -251,12 +284,11 @@ def _rows(apy: FloatArray, assets: Sequence[str], day: dt.date) -> Iterator[tupl
 
     scores = load_scores(day)
     reasons = {"ar1": ar1_reason(apy), "arima": reason_without_fit(apy)}
-    verdicts = {(o.method, o.horizon_days): o.why for o in (scores.score if scores else ()) if o.asset in assets}
+    known = [one for one in (scores.score if scores else ()) if one.asset in assets]
+    verdicts = {(o.method, o.horizon_days): f"{'used' if o.used else 'not used'}: {o.why}" for o in known}
     for name, forecaster in _available():
         for horizon in HORIZONS:
-            verdict = (
-                "what the others are held against" if name == "last" else verdicts.get((name, horizon), "no score")
-            )
+            verdict = verdicts.get((name, horizon), "not used: no score")
             verdict += f"; forecast by its last value: {reasons[name]}" if reasons.get(name) else ""
             made = forecast_series(apy, forecaster, horizon)
             if isinstance(made, str):

@@ -446,7 +446,7 @@ def test_the_question_is_data_in_one_prompt_only() -> None:
     with scripted.serve(scripted.obedient) as server:
         found = run(seat_at(server), question)
     assert server.asked[0].payload["question"] == question
-    assert b"OBEY" not in b"".join(server.bodies("decide"))
+    assert b"OBEY" not in b"".join([*server.bodies("plan"), *server.bodies("decide")])
     assert found.choice is not None
     assert found.choice.candidate_id != "balanced_score.equal"
 

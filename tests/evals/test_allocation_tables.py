@@ -19,6 +19,7 @@ from evals.allocation import (
     Decided,
     MarketDay,
     best_of,
+    choices,
     costs_of,
     decide,
     decisions,
@@ -35,6 +36,7 @@ from evals.outcomes import Cost, bootstrap_mean, outcome, paid, portfolio_return
 from tools.errors import UsageError
 from tools.market.sources.folder import FolderSource
 from tools.records import BindingLimit
+from tools.strategies.objectives import load_objectives
 from tools.strategies.profiles import load_limits
 
 DAY = dt.date(2025, 1, 10)
@@ -277,6 +279,23 @@ def test_a_larger_deposit_holds_otherwise_and_says_why(sized: list[AtSize]) -> N
     assert large.all_in is not None
     assert large.all_in.dilution > small.all_in.dilution >= 0.0
     assert small.all_in.gas_cost > large.all_in.gas_cost
+
+
+def test_the_choice_stands_beside_what_serves_the_objective(day: MarketDay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocation, "RISK_ORDER", ("low",))
+    (row,) = choices(day)
+    alone = best_of(decide(day, mandate_of("USD", "low", 1e6)).candidates)
+    assert row.candidate == (alone.id if alone else None)
+    assert row.serving is not None
+    assert row.serving.endswith(load_objectives()["low"].methods[-1])
+    same = row.model_copy(update={"serving": row.candidate})
+    assert "the same" in list(allocation_tables.choice_table([same]))[-1]
+
+
+def test_the_page_shows_the_objectives_in_use() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "allocation.md").read_text(encoding="utf-8")
+    assert all(mark in page for mark in allocation_tables.GENERATED)
+    assert "\n".join(allocation_tables.objective_table()) in page
 
 
 def test_every_line_of_a_table_has_the_cells_of_its_heading(

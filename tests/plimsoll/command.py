@@ -61,7 +61,8 @@ def copy_market(market: Path, to: Path, day: str) -> Path:
     (to / "pools").mkdir(parents=True)
     shutil.copy(market / "pools" / f"{day}.json.gz", to / "pools")
     shutil.copytree(market / "charts", to / "charts")
-    shutil.copytree(market / "prices", to / "prices")
+    for kind in ("prices", "rates"):
+        shutil.copytree(market / kind, to / kind)
     shutil.copy(market / "hacks.json", to)
     for path in to.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

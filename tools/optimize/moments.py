@@ -16,7 +16,7 @@ from tools.optimize.problem import Problem
 from tools.units import FloatArray
 
 _NOT_SEMIDEFINITE = 1e-8  # of the largest eigenvalue of the correlations: below −this a matrix is no covariance
-_BLOCK = 32
+_BLOCK = 16
 _MOST_PERSISTENT = 0.999
 _LEAST_SHRINKABLE = 4  # estimates below which shrinking them to their own mean helps nothing (James & Stein 1961)
 

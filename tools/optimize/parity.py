@@ -21,7 +21,7 @@ import numpy as np
 
 from tools.metrics.inputs import BoolArray
 from tools.optimize.certificate import Support, binding, support
-from tools.optimize.cones import SETTINGS, Cone, ConeProgram, Corner, polished, run
+from tools.optimize.cones import SETTINGS, Cone, ConeProgram, Corner, multiples, polished, run
 from tools.optimize.limits import Limits, Polytope
 from tools.optimize.linear import Program, SolverFailed
 from tools.optimize.linear import run as run_linear
@@ -174,7 +174,7 @@ def _length(correlation: FloatArray, x: FloatArray, step: FloatArray, decrement:
     objective and stays where x > 0 (Nesterov & Nemirovskii, "Interior-point polynomial algorithms", 1994, § 2.2).
     """
     along = correlation @ step
-    bend, slope, ratio = float((along * step).sum()), float((along * x).sum()), step / x
+    bend, slope, ratio = max(float((along * step).sum()), 0.0), float((along * x).sum()), step / x
     length = 1.0 / (1.0 + decrement)
     for _ in range(_LENGTHS):
         pull = ratio / (1.0 - length * ratio)
@@ -238,7 +238,7 @@ def _constrained(
     """Minimise ½ x'Σx − Σ bᵢ ln xᵢ over the x whose x/Σx keep the limits, and return w = x/Σx and the rows' prices."""
     polytope = limits.polytope()
     scaled = matrix / float(np.median(np.diag(matrix)))
-    cone = _cone(polytope)
+    cone = multiples(polytope)
     start = _by_cones(cone, scaled, budgets, able)
     x, prices = start.solution, start.prices
     pull = np.zeros(polytope.assets)
@@ -255,20 +255,6 @@ def _constrained(
             break
     total = float(x[: pull.size].sum())
     return settled(x[: pull.size] / total, limits), prices[: polytope.values.size] * total
-
-
-def _cone(polytope: Polytope) -> Polytope:
-    """Return all multiples of the polytope's points: x with rows @ x ≤ values · Σx, and the bounds as further rows."""
-    count, assets = polytope.lower.size, polytope.assets
-    capped = np.flatnonzero((polytope.upper < 1.0) | (np.arange(count) >= assets))
-    floored = np.flatnonzero(polytope.lower > 0.0)
-    identity = np.eye(count)
-    rows = np.vstack([polytope.rows, identity[capped], -identity[floored]])
-    rows[:, :assets] -= np.concatenate([polytope.values, polytope.upper[capped], -polytope.lower[floored]])[:, None]
-    names = (None,) * rows.shape[0]
-    return Polytope(
-        assets, rows, np.zeros(len(names)), np.zeros(count), np.full(count, np.inf), names, np.ones(len(names))
-    )
 
 
 def _by_cones(cone: Polytope, matrix: FloatArray, budgets: FloatArray, able: BoolArray) -> Corner:

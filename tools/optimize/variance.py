@@ -7,13 +7,25 @@ and the least g·w within the limits is known exactly (``tools.optimize.certific
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from tools.optimize.certificate import Support, binding, support
-from tools.optimize.cones import Cone, ConeProgram, Corner, Setting, first_good, polished, quadratic, run
+from tools.optimize.cones import (
+    Cone,
+    ConeProgram,
+    Corner,
+    Setting,
+    first_good,
+    from_nothing,
+    multiples,
+    polished,
+    quadratic,
+    run,
+)
 from tools.optimize.limits import Limits, Polytope
 from tools.optimize.linear import SolverFailed
 from tools.optimize.moments import Undefined, covariance_factor, covariance_matrix
@@ -27,7 +39,6 @@ _NOTHING = 1e-12  # of the typical volatility or of the largest mean: residue, n
 _HEDGED = 1e-3  # of the typical volatility: below it, as where assets hedge each other, a gap is small against this
 _TANGENTS = 8
 _SETTLED = 1e-13  # relative change of τ
-_WIDENINGS = 20
 _TRIFLE = 1e-6
 
 
@@ -157,11 +168,14 @@ def max_sharpe(problem: Problem) -> Solution:
         raise Undefined(f"no weights within the limits earn more than the risk-free rate (at most {most:.2e} more)")
     typical = book.typical()
 
-    def attempt(setting: Setting) -> Point:
-        start = _tangent_start(book, excess / most, typical, setting)
+    def judge(start: Corner) -> Point:
         return _largest_ratio(book, excess, _tangent(book, excess / most, start, typical), most)
 
-    best, note = first_good(attempt, _close, lambda point: point.gap)
+    best, note = _first_close(
+        _tangent_quickly(book, excess / most, typical),
+        judge,
+        lambda setting: judge(_tangent_start(book, excess / most, typical, setting)),
+    )
     if not np.isfinite(best.bound):
         raise Undefined("weights that earn more than the risk-free rate have next to no volatility: no largest ratio")
     return _solution("max_sharpe", "Sharpe ratio of one scenario, largest", best, book, note, maximised=True)
@@ -175,15 +189,33 @@ def _solved(book: Book, linear: FloatArray, judge: Callable[[Corner], Point]) ->
     least = float(np.sqrt(np.abs(linear).max()))
     scales = [max(book.typical(), least)]
 
+    def scaled(corner: Corner, unit: float) -> Point:
+        return judge(Corner(corner.solution, corner.prices * unit**2))
+
     def attempt(setting: Setting) -> Point:
         unit = scales[-1] if setting.rescale else scales[0]
         rows = book.factor / unit if book.thin else None
         corner = quadratic(book.matrix / unit**2, linear / unit**2, book.merged.polytope(), setting, rows)
-        point = judge(Corner(corner.solution, corner.prices * unit**2))
+        point = scaled(corner, unit)
         attained = book.volatility(settled(corner.solution[: book.mean.size], book.merged))
         scales.append(max(attained, least, _NOTHING * scales[0]))
         return point
 
+    unit, quick = scales[0], None
+    if unit > least and not book.thin:  # or the means decide, and hold almost all weights at a limit
+        quick = from_nothing(book.matrix / unit**2, linear / unit**2, book.merged.polytope())
+    return _first_close(quick, lambda corner: scaled(corner, unit), attempt)
+
+
+def _first_close(
+    quick: Corner | None, judge: Callable[[Corner], Point], attempt: Callable[[Setting], Point]
+) -> tuple[Point, str | None]:
+    """Return what the ``quick`` corner proves, where that is close, or the first close one of the solver's settings."""
+    if quick is not None:
+        with suppress(SolverFailed):
+            point = judge(quick)
+            if _close(point):
+                return point, None
     return first_good(attempt, _close, lambda point: point.gap)
 
 
@@ -233,6 +265,17 @@ def _tangent_start(book: Book, excess: FloatArray, unit: float, setting: Setting
     skipped = 2 + (book.factor.shape[0] if book.thin else 0)
     prices = answer.prices[skipped : skipped + polytope.values.size] / total
     return Corner(answer.solution[:count] / total, prices)
+
+
+def _tangent_quickly(book: Book, excess: FloatArray, unit: float) -> Corner | None:
+    """Minimise ½ y'Σy − excess·y over all multiples y of the weights: y is a multiple of those of the largest ratio."""
+    if book.thin:
+        return None
+    polytope = book.merged.polytope()
+    found = from_nothing(book.matrix / unit**2, -excess, multiples(polytope), budget=False)
+    if found is None or (total := float(found.solution.sum())) <= 0.0:
+        return None
+    return Corner(found.solution / total, found.prices[: polytope.values.size] / total)
 
 
 def _homogeneous(polytope: Polytope, book: Book, excess: FloatArray, unit: float) -> ConeProgram:
@@ -295,8 +338,7 @@ def _secant(last: tuple[float, float], now: tuple[float, float] | None = None) -
 def _largest_ratio(book: Book, excess: FloatArray, corner: Corner, most: float) -> Point:
     """Prove a bound: U holds where (U g − excess)·w ≥ 0 for all w, since g·w ≤ σ(w) for g = Σw*/σ*.
 
-    Where some mix has no volatility and no excess, float residue of both makes that unprovable. There U is proven for
-    the weights that earn a millionth of the most that can be earned or more.
+    Where that misses by float residue it may miss for any U: ``_bound_by_volatility`` then proves it another way.
     """
     weights = settled(corner.solution[: excess.size], book.merged)
     volatility, earned = book.volatility(weights), float((excess * weights).sum())
@@ -311,18 +353,25 @@ def _largest_ratio(book: Book, excess: FloatArray, corner: Corner, most: float) 
 
     first = support(limits, costs(0.0), own)
     if own.size and -first.value > CLOSE * ratio:
-        own = max(first, support(limits, costs(0.0)), key=lambda proof: proof.value).prices
-    above = 0.0
-    for _ in range(_WIDENINGS):
-        found = support(limits, costs(above), own)
-        if found.value >= 0.0:
-            return Point(book.kinds.share(weights), ratio, ratio + above, abs(ratio), costs(above), found)
-        above = max(4.0 * above, -found.value)
-    above = max(0.0, -support(limits, costs(0.0), own).value)
-    found = support(limits, costs(above), own)
-    short = -found.value * volatility / (_TRIFLE * most)
-    bound = (ratio + above) / (1.0 - short) if short < 1.0 else np.inf
-    return Point(book.kinds.share(weights), ratio, bound, abs(ratio), costs(above), found)
+        first = max(first, support(limits, costs(0.0)), key=lambda proof: proof.value)
+    above = max(0.0, -first.value)
+    found = support(limits, costs(above), first.prices)
+    if found.value >= 0.0:
+        return Point(book.kinds.share(weights), ratio, ratio + above, abs(ratio), costs(above), found)
+    bound = _bound_by_volatility(book, ratio, above * volatility, most)
+    return Point(book.kinds.share(weights), ratio, bound, abs(ratio), costs(0.0), first)
+
+
+def _bound_by_volatility(book: Book, ratio: float, short: float, most: float) -> float:
+    """Bound (μ − r)·w/σ(w) where (μ − r)·w ≤ ratio σ(w) + short for all w: by the least volatility that there is.
+
+    Where some mix has none, the bound is that of the weights that earn a millionth of ``most`` or more.
+    """
+    least = _solved(book, np.zeros(book.mean.size), lambda corner: _least_volatility(book, corner))[0].bound
+    if least > _NOTHING * book.typical():
+        return ratio + short / least
+    part = short / (_TRIFLE * most)
+    return ratio / (1.0 - part) if part < 1.0 else np.inf
 
 
 def _solution(
