@@ -68,13 +68,18 @@ def _plan(mandate: Mandate, context: Context) -> Plan:
         asked = _asked(mandate, objective, context)
     return Plan(
         objective=objective.words,
-        methods=objective.methods if asked is None else asked.methods,
+        methods=objective.methods if asked is None else _with_the_simple_rule(asked.methods, objective),
         confidence=objective.confidence if asked is None else asked.confidence,
         loss_aversion=objective.loss_aversion,
         author="policy" if asked is None else context.seat.name,
         why=f"the objective of {mandate.risk} risk" if asked is None else "asked for by the model in quant's seat",
         unsolved=[],
     )
+
+
+def _with_the_simple_rule(methods: list[WeightMethod], objective: Objective) -> list[WeightMethod]:
+    """Keep the simple rule whatever a model asks for: it has weights wherever the caps leave room for any."""
+    return list(dict.fromkeys([objective.methods[0], *methods]))
 
 
 class _Asked(NamedTuple):

@@ -731,6 +731,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", type=Path, required=True, help="a folder of recorded answers")
     parser.add_argument("--out", type=Path, default=Path("docs/allocation.md"), help="the page")
     given = parser.parse_args(arguments)
+    if not given.out.is_file():
+        parser.error(f"{given.out} is no page")
     rewrite(given.out, page_lines(FolderSource(given.source)))
 
 

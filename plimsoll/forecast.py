@@ -76,6 +76,8 @@ def score(
     if out is not None:
         _check_writable(out)
     if page is not None:
+        if out is None:
+            raise UsageError("--page needs --out: the page shows the scores of all methods, and the folder keeps them")
         _around(page)  # raises now rather than at the end
     with progress_bar("Reading the charts") as progress:
         panel = read_panel(source, day_of(until), progress=progress)

@@ -455,7 +455,7 @@ class BindingLimit(Record):
     """A limit that stands in the way of a better objective.
 
     ``price_bps``: by how many basis points the objective would improve per percentage point that the limit is loosened,
-    as long as the same limits bind.
+    as long as the same limits bind; for the Sharpe ratio, of yield at the same volatility.
     """
 
     limit: str
@@ -477,7 +477,8 @@ class Optimisation(Record):
 
     ``value`` is the objective at the weights before they were rounded to basis points, ``bound`` a proven bound that no
     weights within the limits can beat, ``gap`` the distance between them (≥ 0); None for methods that optimise nothing.
-    ``rounded`` is the objective at the weights as they stand in the record. ``window_shift`` is the share of the money
+    ``rounded`` is the objective at the recorded weights: rounding keeps the caps but may miss a floor by a hair.
+    ``window_shift`` is the share of the money
     that would lie elsewhere had only the younger half of the window been seen, reckoned for the choice alone and None
     elsewhere. ``note`` says what was given up.
     """

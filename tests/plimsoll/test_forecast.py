@@ -58,8 +58,8 @@ def test_score_prints_a_row_per_method_and_horizon(call: Any, folder: Path) -> N
     assert "5 series, 2024-10-02 to 2025-02-28" in ended.out
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in ended.out.splitlines() if "USD" in line]
     assert rows[3:] == [["USD", days, method] for days in ("1", "7", "30") for method in ("ewma", "ar1")]
-    won = [line for line in ended.out.splitlines() if line.endswith("| **yes** |")]
-    assert len(won) == sum("**ewma**" in line for line in ended.out.splitlines()) > 0
+    assert "| USD | 7 | **ewma**, 2025-02-28, **ar1**, 2025-02-28 |" in ended.out
+    assert sum(line.endswith("| **yes** |") for line in ended.out.splitlines()) == ended.out.count(", 2025-02-28") == 2
     earlier = call("score", "--source", folder, "--until", "2025-01-31")
     assert "2024-10-02 to 2025-01-31" in earlier.out
 
@@ -83,8 +83,9 @@ def test_score_ends_with_2_before_it_computes_what_it_could_not_write(call: Any,
     page.write_text("no marks\n")
     taken.write_text("")
     for wrong, words in (
-        (("--page", page), GENERATED[0]),
-        (("--page", tmp_path / "none.md"), "none.md"),
+        (("--page", page), "--page needs --out"),
+        (("--page", page, "--out", tmp_path / "scores"), GENERATED[0]),
+        (("--page", tmp_path / "none.md", "--out", tmp_path / "scores"), "none.md"),
         (("--out", taken), "is not a folder"),
         (("--until", "soon"), "soon"),
         (("--method", "crystal-ball"), "crystal-ball"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -30,13 +30,14 @@ _IndexArray = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Outlook:
-    """What events may do in a year, for pools in the order of ``row_of``.
+    """What a year may bring to ``pools``, the eligible ones, in the order of ``row_of``.
 
     ``lost`` (n_pools, n_nodes): the share of a pool that is lost when a node fails for good; ``rates`` (n_nodes,):
     failures per year; ``severities`` (n_nodes, 2): what is lost of it is uniform between these. ``left`` (n_years,
     n_pools): the share that the events of each year leave; ``struck``: for every node, the years in which it fails.
     """
 
+    pools: tuple[Pool, ...]
     row_of: Mapping[str, int]
     nodes: tuple[str, ...]
     lost: FloatArray
@@ -44,13 +45,26 @@ class Outlook:
     severities: FloatArray
     left: FloatArray
     struck: Mapping[str, _IndexArray]
+    _seen: dict[int, FloatArray] = field(default_factory=dict, repr=False)
+
+    def apy(self, pools: Sequence[Pool], days: int) -> FloatArray:
+        """Return the yield to expect of some pools (n_pools,), per year, before events and costs.
+
+        The rate of the day, which every figure of the record is about, shrunk towards the average of all eligible pools
+        by as much as the errors of their means over the last ``days`` days ask (see ``shrunk_mean``).
+        One centre and one intensity serve all candidates, so that their yields can be compared.
+        """
+        if days not in self._seen:
+            rates = np.array([pool.row.apy for pool in self.pools])
+            known = [pool for pool in self.pools if pool.history.apy.size >= days]
+            intensity = shrunk_mean(daily_returns(known, days)).intensity
+            centre = math.fsum(rates) / rates.size
+            self._seen[days] = centre + (1.0 - intensity) * (rates - centre)
+        return np.asarray(self._seen[days][self._rows(pools)])
 
     def net_apy(self, pools: Sequence[Pool], days: int) -> FloatArray:
-        """Return the yield to expect less the expected loss by events (n_pools,), per year, before costs.
-
-        The yield is the rate of the day, shrunk towards the pools' average by what the last ``days`` days say.
-        """
-        return np.asarray(_expected_apy(pools, days) - self.expected_loss(pools))
+        """Return the yield to expect less the expected loss by events (n_pools,), per year, before costs."""
+        return np.asarray(self.apy(pools, days) - self.expected_loss(pools))
 
     def expected_loss(self, pools: Sequence[Pool]) -> FloatArray:
         """Return what events take in a mean year (n_pools,): Σ share lost · rate · mean severity."""
@@ -74,7 +88,7 @@ class Outlook:
         total = self.left.shape[0]
         scenarios = np.vstack([np.ones(left.shape[1]), left[eventful]])
         return Years(
-            returns=(1.0 + _expected_apy(pools, days)) * scenarios - 1.0,
+            returns=(1.0 + self.apy(pools, days)) * scenarios - 1.0,
             probabilities=np.concatenate([[(total - eventful.size) / total], np.full(eventful.size, 1.0 / total)]),
             numbers=np.concatenate([[-1], eventful]),
         )
@@ -115,6 +129,7 @@ def build_outlook(
     severities = np.array([(hazards[node].severity_low, hazards[node].severity_high) for node in nodes]).reshape(-1, 2)
     left, struck = _years(lost, rates, severities, stream_keys(nodes, hazards, hits, marks), seed)
     return Outlook(
+        tuple(pools),
         {pool.id: row for row, pool in enumerate(pools)},
         nodes,
         lost,
@@ -133,18 +148,6 @@ def _lost(hits: Exposures, pool: Pool, node: str) -> float:
 def daily_returns(pools: Sequence[Pool], days: int) -> FloatArray:
     """Return the simple daily returns of the last ``days`` days, shape (n_days, n_pools)."""
     return np.column_stack([daily_return(pool.history.apy[-days:]) for pool in pools])
-
-
-def _expected_apy(pools: Sequence[Pool], days: int) -> FloatArray:
-    """Return the rates of the day, shrunk towards their average by as much as the history says that they may differ.
-
-    The level is that of the day, which every figure of the record is about; how far one pool's rate is to be trusted
-    above another's is a matter of their means' errors (``tools.optimize.moments.shrunk_mean``).
-    """
-    rates = np.array([pool.row.apy for pool in pools])
-    intensity = shrunk_mean(daily_returns(pools, days)).intensity
-    centre = math.fsum(rates) / rates.size
-    return np.asarray(centre + (1.0 - intensity) * (rates - centre))
 
 
 def _carry_covariance(returns: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tools.candidates.caps import Caps, caps_of
+from tools.candidates.caps import Caps, NamedCap, caps_of
 from tools.candidates.outlook import Outlook, Years, daily_returns
 from tools.optimize import Infeasible, SolverFailed, round_weights
 from tools.optimize.conflicts import keepable
@@ -69,6 +69,14 @@ class Weighing:
     gas: Callable[[Pool], Cost] | None = None
     horizon_days: int = DAYS_PER_YEAR
 
+    def dilution(self, pools: Sequence[Pool], weights: FloatArray | None = None) -> FloatArray:
+        """Return what the own deposit takes off each pool's rate (n_pools,), at ``weights`` or equal parts of it."""
+        if self.curve is None or self.amount_usd is None:
+            return np.zeros(len(pools))
+        parts = np.full(len(pools), 1.0 / len(pools)) if weights is None else weights
+        held = zip(pools, parts, strict=True)
+        return np.array([pool.row.apy - self.curve(pool).rate(float(part) * self.amount_usd) for pool, part in held])
+
 
 class Weighted(NamedTuple):
     """Pools with their weights (n_pools,), which add up to 1, and how they came about."""
@@ -110,6 +118,17 @@ class _Task(NamedTuple):
     def outlook(self) -> Outlook:
         assert self.weighing.outlook is not None  # the methods that need one are not planned without
         return self.weighing.outlook
+
+    @property
+    def net_apy(self) -> FloatArray:
+        """Return the yield to expect of each pool (n_pools,) less events, at an equal part of the money."""
+        return np.asarray(self.outlook.net_apy(self.pools, self.days) - self.weighing.dilution(self.pools))
+
+    @property
+    def years(self) -> Years:
+        """Return the drawn years, with the yields at an equal part of the money."""
+        years = self.outlook.years(self.pools, self.days)
+        return years._replace(returns=years.returns - self.weighing.dilution(self.pools))
 
     def date(self, day: int) -> str:
         """Return the date of a row of ``returns``."""
@@ -225,7 +244,8 @@ class _Search:
         """Return the net yield of the simple rule: equal weights of the profile's own pools."""
         assert self.weighing.outlook is not None
         weights = dataclasses.replace(self, method="equal").solved(self.own).solution.weights
-        return math.fsum(self.weighing.outlook.net_apy(self.own, self.days) * weights) - _NEGLIGIBLE
+        net = self.weighing.outlook.net_apy(self.own, self.days) - self.weighing.dilution(self.own, weights)
+        return math.fsum(net * weights) - _NEGLIGIBLE
 
 
 def _rule(method: str, words: str) -> Callable[[_Task], _Solved]:
@@ -261,7 +281,7 @@ def _risk_parity(task: _Task) -> _Solved:
 
 
 def _max_sharpe(task: _Task) -> _Solved:
-    mean, covariance = task.outlook.net_apy(task.pools, task.days), task.outlook.covariance(task.pools, task.days)
+    mean, covariance = task.net_apy, task.outlook.covariance(task.pools, task.days)
     free = task.weighing.risk_free_rate
     return _Solved(
         "maximise the Sharpe ratio of a year with events",
@@ -278,7 +298,7 @@ def _min_loss(task: _Task) -> _Solved:
 
     So it beats the simple rule by construction: no less yield expected to be kept, and a smaller loss in bad years.
     """
-    years = task.outlook.years(task.pools, task.days)
+    years = task.years
     confidence = task.weighing.objective.confidence
     return _Solved(
         "minimise the CVaR of a year with events",
@@ -291,7 +311,7 @@ def _min_loss(task: _Task) -> _Solved:
 
 def _floored(task: _Task, years: Years) -> Solution:
     """Minimise the tail above the most wanted floor on the yield kept that these pools can hold."""
-    mean, free = task.outlook.net_apy(task.pools, task.days), task.weighing.risk_free_rate
+    mean, free = task.net_apy, task.weighing.risk_free_rate
     given = {"mean": mean, "probabilities": years.probabilities}
     floors = (
         (max(task.simple, free), None),
@@ -307,7 +327,7 @@ def _floored(task: _Task, years: Years) -> Solution:
 
 
 def _yield_less_loss(task: _Task) -> _Solved:
-    years, mean = task.outlook.years(task.pools, task.days), task.outlook.net_apy(task.pools, task.days)
+    years, mean = task.years, task.net_apy
     objective = task.weighing.objective
 
     def value(weights: FloatArray) -> float:
@@ -348,8 +368,8 @@ def _net_yield(task: _Task) -> _Solved:
         expected_loss=task.outlook.expected_loss(pools),
         upper=task.caps.upper,
         upper_names=task.caps.names,
-        group_caps=task.caps.groups,
-        min_weight=float(task.limits.lower.min()) or min(SMALLEST_WEIGHT, float(task.caps.upper.min())),
+        group_caps=[*task.caps.groups, *_least_weights(pools, float(task.limits.lower.min()))],
+        min_weight=min(SMALLEST_WEIGHT, float(task.caps.upper.min())),
         max_pools=task.most if task.most < len(pools) else None,
         names=[pool.id for pool in pools],
     )
@@ -364,6 +384,14 @@ def _net_yield(task: _Task) -> _Solved:
         note="; ".join(found.notes) or None,
     )
     return _Solved("maximise the yield expected to be kept at the size of the money", "nothing", solution)
+
+
+def _least_weights(pools: Sequence[Pool], least: float) -> list[NamedCap]:
+    """Return caps that keep a least weight of every pool: on what all others may hold together."""
+    if least <= 0.0:
+        return []
+    others = 1.0 - np.eye(len(pools))
+    return [(row, 1.0 - least, f"min_weight:{pool.id}") for row, pool in zip(others, pools, strict=True)]
 
 
 def _leaving(pool: Pool) -> Leaving | None:
@@ -422,7 +450,7 @@ def _drivers(solved: _Solved) -> list[Driver]:
             chances[name] = chances.get(name, 0.0) + float(solved.solution.worst_case[row])
     ranked = sorted(chances, key=lambda name: (-round(chances[name], 9), name))
     kept = ranked if solved.over == "days" else ranked[:MOST_DRIVERS]
-    return [Driver(name=name, probability=min(1.0, significant(chances[name], 9))) for name in kept]
+    return [Driver(name=name, probability=min(1.0, significant(chances[name]))) for name in kept]
 
 
 _METHODS: Mapping[WeightMethod, Callable[[_Task], _Solved]] = {

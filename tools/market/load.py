@@ -34,9 +34,9 @@ def read_market(
 ) -> Market:
     """Read what a decision about ``asset`` needs, as known at the end of ``as_of`` (None: the source's own day).
 
-    ``screen`` returns the reason of each row that needs no history; ``rates`` names tables of lenders' rates to read. Raises a ``MarketError`` when there is no snapshot,
-    no pool, or when more than a fifth of the histories could not be fetched; a pool whose history alone failed is
-    excluded as ``history_failed``.
+    ``screen`` returns the reason of each row that needs no history; ``rates`` names tables of lenders' rates to read.
+    Raises a ``MarketError`` when there is no snapshot, no pool, or when more than a fifth of the histories could not be
+    fetched; a pool whose history alone failed is excluded as ``history_failed``.
     """
     day = source.day(as_of)
     parsed = parse_rows(source.pools(day))

@@ -18,9 +18,10 @@ import numpy as np
 
 from tools.metrics.inputs import RESIDUE, without_variance
 from tools.optimize.certificate import binding, support
-from tools.optimize.cones import SETTINGS, Cone, ConeProgram, quadratic, run
+from tools.optimize.cones import SETTINGS, Cone, ConeProgram, Corner, by_active_set, quadratic, run
 from tools.optimize.limits import Limits, Polytope
 from tools.optimize.linear import SolverFailed
+from tools.optimize.moments import gram
 from tools.optimize.nearest import nearest, settled
 from tools.optimize.problem import Problem, Solution
 from tools.optimize.tails import min_cvar
@@ -177,7 +178,7 @@ def _better(scaled: Scaled, limits: Limits, one: Found, other: Found) -> Found:
 def _middle(limits: Limits) -> FloatArray:
     """Return the weights nearest to equal ones: where the search starts."""
     assets = limits.lower.size
-    corner = quadratic(np.eye(assets), np.full(assets, -1.0 / assets), limits.polytope(), SETTINGS[0])
+    corner = _least(np.eye(assets), np.full(assets, -1.0 / assets), limits.polytope())
     return settled(corner.solution[:assets], limits)
 
 
@@ -216,7 +217,8 @@ def _step(scaled: Scaled, limits: Limits, polytope: Polytope, found: Found) -> t
     gradient = -_mean(scaled.returns, worst)
     matrix = z * _curvature(scaled.returns, worst, found.weights)
     unit = max(1.0, float(np.abs(matrix).max()))
-    corner = quadratic(matrix / unit, gradient / unit, polytope, SETTINGS[0])
+    prices = np.zeros(polytope.values.size) if found.prices is None else found.prices
+    corner = _least(matrix / unit, gradient / unit, polytope, Corner(found.weights, prices))
     corner = corner._replace(prices=corner.prices * unit)
     target = settled(corner.solution[: gradient.size], limits)
     step, length = target - found.weights, 1.0
@@ -229,9 +231,14 @@ def _step(scaled: Scaled, limits: Limits, polytope: Polytope, found: Found) -> t
     return found._replace(prices=corner.prices), True
 
 
+def _least(matrix: FloatArray, linear: FloatArray, polytope: Polytope, start: Corner | None = None) -> Corner:
+    """Minimise ½ w'Σw + q·w, by interior points only where what is held at the ``start`` does not lead there."""
+    quick = by_active_set(matrix, linear, polytope, start=start)
+    return quadratic(matrix, linear, polytope, SETTINGS[0]) if quick is None else quick
+
+
 def _curvature(returns: FloatArray, worst: FloatArray, weights: FloatArray) -> FloatArray:
-    rows = np.ascontiguousarray((np.sqrt(worst)[:, None] * (returns - _mean(returns, worst))).T)
-    covariance = np.einsum("it,jt->ij", rows, rows)
+    covariance = gram(np.sqrt(worst)[:, None] * (returns - _mean(returns, worst)))
     along = (covariance * weights).sum(axis=1)
     variance = float((along * weights).sum())
     return np.asarray(covariance - np.outer(along, along) / variance if variance > 0.0 else covariance)

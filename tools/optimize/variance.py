@@ -19,8 +19,8 @@ from tools.optimize.cones import (
     ConeProgram,
     Corner,
     Setting,
+    by_active_set,
     first_good,
-    from_nothing,
     multiples,
     polished,
     quadratic,
@@ -155,8 +155,9 @@ def mean_variance(problem: Problem) -> Solution:
 def max_sharpe(problem: Problem) -> Solution:
     """Return the weights of the largest Sharpe ratio (μ − r)·w / σ(w) of one scenario's span, r the risk-free rate.
 
-    Solved as the least y'Σy with (μ − r)·y = 1 and the limits times κ = Σy, w = y/κ (Cornuejols & Tütüncü,
-    "Optimization methods in finance", 2007, § 8.2), then polished: the optimum is that of ½ w'Σw − τ (μ − r)·w with its
+    Solved by active sets as the least ½ y'Σy − (μ − r)·y over all multiples y of the weights, or where these do not
+    settle as the least y'Σy with (μ − r)·y = 1 and the limits times κ = Σy, w = y/κ (Cornuejols & Tütüncü,
+    "Optimization methods in finance", 2007, § 8.2); then polished: the optimum is that of ½ w'Σw − τ (μ − r)·w with its
     own τ = σ²/((μ − r)·w). Raises ``Undefined`` where no weights within the limits earn more than the risk-free rate
     (the ratio would reward risk), or where some that do have next to no volatility (it has no largest value); the rest
     as ``min_variance`` does.
@@ -203,7 +204,7 @@ def _solved(book: Book, linear: FloatArray, judge: Callable[[Corner], Point]) ->
 
     unit, quick = scales[0], None
     if unit > least and not book.thin:  # or the means decide, and hold almost all weights at a limit
-        quick = from_nothing(book.matrix / unit**2, linear / unit**2, book.merged.polytope())
+        quick = by_active_set(book.matrix / unit**2, linear / unit**2, book.merged.polytope())
     return _first_close(quick, lambda corner: scaled(corner, unit), attempt)
 
 
@@ -272,7 +273,7 @@ def _tangent_quickly(book: Book, excess: FloatArray, unit: float) -> Corner | No
     if book.thin:
         return None
     polytope = book.merged.polytope()
-    found = from_nothing(book.matrix / unit**2, -excess, multiples(polytope), budget=False)
+    found = by_active_set(book.matrix / unit**2, -excess, multiples(polytope), budget=False)
     if found is None or (total := float(found.solution.sum())) <= 0.0:
         return None
     return Corner(found.solution / total, found.prices[: polytope.values.size] / total)

@@ -8,8 +8,8 @@ from tools.verify.book import JsonObject
 from tools.verify.report import Findings, printable
 from tools.verify.shape import PROFILES
 
-_LOW = ("equal", "inverse_volatility", "min_cvar", "risk_parity", "min_loss")
-_MEDIUM = (*_LOW, "max_sharpe", "yield_less_loss")
+_LOW = ("equal", "inverse_volatility", "risk_parity", "min_loss")
+_MEDIUM = (*_LOW, "min_cvar", "max_sharpe", "yield_less_loss")
 METHODS_OF_RISK = {"low": _LOW, "medium": _MEDIUM, "high": (*_MEDIUM, "risk_adjusted", "net_yield")}
 CONFIDENCES = (0.9, 0.95, 0.99)
 POLICY = "policy"

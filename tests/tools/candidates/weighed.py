@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import numpy as np
-from made_market import AS_OF, MEDIUM, MILLION, pool
+from made_market import AS_OF, MEDIUM, MILLION, pool, pool_id
 
 from tools.candidates import Outlook, Weighing, build_outlook, pool_mark
 from tools.exposure import exposures
@@ -65,6 +66,22 @@ def random_pools(seed: int, count: int = 14, noise: float = 1e-4) -> list[Pool]:
             )
         )
     return pools
+
+
+def renamed(p: Pool) -> Pool:
+    """The same pool with other names and another id, all of which sort the other way round."""
+    number = 1_000 - int(p.id[-4:])
+
+    def turned(name: str, places: str) -> str:
+        return f"{'zyxwvut'[places.index(name[-1])]} {name}"
+
+    return dataclasses.replace(
+        p,
+        row=dataclasses.replace(p.row, pool_id=pool_id(number), chain=turned(p.row.chain, "01")),
+        history=dataclasses.replace(p.history, pool_id=pool_id(number)),
+        family=turned(p.family, "0123456"),
+        issuer_shares={turned(name, "ABCD"): share for name, share in p.issuer_shares.items()},
+    )
 
 
 def shared(pool: Pool) -> RateCurve:

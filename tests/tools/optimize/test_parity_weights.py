@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import lapack
 
-from tools.optimize import Solution, solve
-from tools.optimize.moments import Undefined
+from tools.optimize import Solution, Undefined, solve
 from tools.optimize.parity import contribution_error, contributions
 from tools.units import FloatArray
 
@@ -164,3 +166,19 @@ def test_twins_share_alike_in_any_order(cap: float) -> None:
     assert solution.weights[1] == pytest.approx(solution.weights[3], abs=1e-15)
     order = np.array([4, 3, 0, 2, 1])
     assert_alike(solution, solve(returns[:, order], "risk_parity", max_weight=cap), order)
+
+
+@pytest.mark.parametrize("loading", [(0.1, 0.8), (-0.3, 1.5), (0.0, 0.0)])
+def test_a_dozen_steps_are_enough_for_200_assets(loading: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    solver = lapack.dposv
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        steps.append(1)
+        return solver(*arguments, **options)
+
+    monkeypatch.setattr(lapack, "dposv", counted)
+    random = np.random.default_rng(5)
+    returns = random.normal(0.0, 1.0, (365, 1)) * random.uniform(*loading, 200) + random.normal(0.0, 1.0, (365, 200))
+    assert solve(0.01 * returns, "risk_parity").extra["contribution_error"] <= 1e-15
+    assert 1 <= len(steps) <= 12

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from tools.optimize import solve
-from tools.optimize.simple import stable_share
+from tools.optimize import solve, stable_share
 
 DAYS = np.zeros((2, 4))
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.optimize import Infeasible, Solution, solve
-from tools.optimize.moments import Undefined
+from tools.optimize import Infeasible, Solution, Undefined, cones, solve, variance
+from tools.optimize.cones import SETTINGS, by_active_set, multiples, quadratic
+from tools.optimize.limits import read_limits
 from tools.units import FloatArray
 
 METHODS = ("min_variance", "mean_variance", "max_sharpe")
@@ -236,3 +237,67 @@ def test_probabilities_weigh_the_scenarios() -> None:
 def test_conflicts_come_before_the_solver() -> None:
     with pytest.raises(Infeasible):
         solve(book(3), "max_sharpe", max_weight=0.2)
+
+
+@pytest.mark.parametrize("method", ["min_variance", "max_sharpe"])
+@pytest.mark.parametrize(("assets", "cap"), [(50, 1.0), (50, 0.1), (120, 0.05)])
+def test_the_active_set_alone_solves_a_plain_book(
+    method: str, assets: int, cap: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("interior points were asked")
+
+    returns = book(assets, 3, days=365)
+    for module in (cones, variance):
+        monkeypatch.setattr(module, "run", refuse)
+    solution = solve(returns, method, max_weight=cap)
+    assert_proven(solution, returns, feasible(assets, cap))
+    assert solution.gap is not None
+    assert solution.value is not None
+    assert solution.gap <= 1e-10 * solution.value
+
+
+def test_the_active_set_from_nothing_meets_interior_points() -> None:
+    """Caps and a group bind; where it does not settle it says so, which must be the exception."""
+    settled = 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        matrix = np.cov(book(12, seed).T) * 1e4
+        pull = random.normal(0.0, 0.1, 12)
+        limits = read_limits(12, 0.25, group_caps=[((np.arange(12) < 6).astype(float), 0.4)]).polytope()
+        found = by_active_set(matrix, pull, limits)
+        if found is None:
+            continue
+        settled += 1
+        right = quadratic(matrix, pull, limits, SETTINGS[0])
+        assert found.solution == pytest.approx(right.solution, abs=1e-9)
+        assert found.prices == pytest.approx(right.prices, abs=1e-7)
+    assert settled >= 10
+
+
+def test_the_active_set_is_not_tried_on_singular_or_lifted_programs() -> None:
+    eye = np.eye(3)
+    lifted = read_limits(3, turnover=0.5, previous=[0.2, 0.3, 0.5]).polytope()
+    assert by_active_set(eye, np.zeros(3), lifted) is None
+    assert by_active_set(np.ones((3, 3)), np.zeros(3), read_limits(3).polytope()) is None
+    assert by_active_set(eye, np.zeros(3), read_limits(3).polytope()) is not None
+
+
+def test_all_multiples_of_the_weights_keep_the_multiplied_limits() -> None:
+    polytope = read_limits(3, 0.5, 0.1).polytope()
+    cone = multiples(polytope)
+    for weights, kept in (([0.5, 0.4, 0.1], True), ([0.6, 0.3, 0.1], False), ([0.5, 0.45, 0.05], False)):
+        for scale in (0.1, 1.0, 7.0):
+            assert bool((cone.rows @ (scale * np.array(weights)) <= 1e-12).all()) is kept
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_ratio_is_proven_where_there_are_fewer_days_than_assets(seed: int) -> None:
+    """Float residue of the optimum's own conditions must not be taken for a doubt."""
+    returns = book(20, seed, days=12)
+    solution = solve(returns, "max_sharpe", max_weight=0.2)
+    assert_proven(solution, returns, feasible(20, 0.2))
+    assert solution.note is None
+    assert solution.gap is not None
+    assert solution.value is not None
+    assert solution.gap <= 1e-9 * solution.value
