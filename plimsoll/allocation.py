@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plimsoll.options import day_of, open_market
+from plimsoll.options import AssetName, day_of, open_market
 from plimsoll.terminal import echo, progress_bar
 from tools.errors import UsageError
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 WIDTH = 80
 MOST_AMOUNTS = 20
 LARGEST_USD = 1e12
-
-
-class AssetName(enum.StrEnum):
-    """The assets that Plimsoll knows."""
-
-    ETH = "ETH"
-    BTC = "BTC"
-    USD = "USD"
 
 
 class RiskName(enum.StrEnum):
@@ -80,6 +72,10 @@ def allocate(
     horizon: Annotated[
         int, typer.Option("--horizon", metavar="DAYS", min=1, max=36_500, help="what is paid once is spread over this")
     ] = 365,
+    volatility: Annotated[
+        float | None,
+        typer.Option("--volatility", metavar="FRACTION", min=0.0, help="of a year, to be kept by a stable part beside"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", envvar="PLIMSOLL_SEED", help="seed of the simulation")] = 0,
     output: Annotated[OutputName, typer.Option("--format", help="how to print the table")] = OutputName.text,
 ) -> None:
@@ -91,9 +87,9 @@ def allocate(
         day = read_day(open_market(source, seed), asset.value, day_of(as_of), seed=seed, progress=progress)
     rows = sizes(day, risk.value, wanted, None if method is None else (method.value,), horizon)
     if output is OutputName.json:
-        echo(_as_json(day, rows))
+        echo(_as_json(day, rows, volatility))
     else:
-        for line in _lines(day, rows):
+        for line in _lines(day, rows, volatility):
             echo(line)
     raise typer.Exit(0 if any(row.candidate for row in rows) else 3)
 
@@ -111,7 +107,7 @@ def _amounts(text: str) -> list[float]:
     return found
 
 
-def _as_json(day: MarketDay, rows: Sequence[AtSize]) -> str:
+def _as_json(day: MarketDay, rows: Sequence[AtSize], volatility: float | None) -> str:
     import json
 
     market = day.state["market"]
@@ -122,12 +118,13 @@ def _as_json(day: MarketDay, rows: Sequence[AtSize]) -> str:
         "source": market.source,
         "snapshot_sha256": market.snapshot_sha256,
         "synthetic": market.synthetic,
-        "sizes": [row.model_dump(mode="json") for row in rows],
+        "target_volatility": volatility,
+        "sizes": [row.model_dump(mode="json") | {"stable_share": _stable(row, volatility)} for row in rows],
     }
     return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _lines(day: MarketDay, rows: Sequence[AtSize]) -> Iterator[str]:
+def _lines(day: MarketDay, rows: Sequence[AtSize], volatility: float | None) -> Iterator[str]:
     from tools.strategies.objectives import load_objectives
 
     market = day.state["market"]
@@ -143,6 +140,19 @@ def _lines(day: MarketDay, rows: Sequence[AtSize]) -> Iterator[str]:
     for row in rows:
         yield ""
         yield from _block(row)
+        if row.all_in is not None and volatility is not None:
+            beside = f"{_stable(row, volatility):.1%} in {market.risk_free.source.partition(':')[0]}"
+            yield from _wrapped(
+                f"stable share: {beside} and the rest in these pools keep the volatility of a year, now "
+                f"{row.all_in.volatility:.2%}, at {volatility:.2%} at most"
+            )
+
+
+def _stable(row: AtSize, volatility: float | None) -> float | None:
+    """Return the share that a stable part must have for all of it to keep a volatility; None where none was asked."""
+    from tools.optimize.simple import stable_share
+
+    return None if volatility is None or row.all_in is None else stable_share(row.all_in.volatility, volatility)
 
 
 def _summary(row: AtSize) -> str:

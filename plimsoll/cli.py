@@ -13,7 +13,7 @@ import typer
 
 from plimsoll.allocation import allocate
 from plimsoll.forecast import app as forecast_app
-from plimsoll.options import day_of, open_market
+from plimsoll.options import AssetName, day_of, open_market
 from plimsoll.risk import app as risk_app
 from tools.errors import PlimsollError, UsageError, VerificationError
 
@@ -53,14 +53,6 @@ class TableFormat(enum.StrEnum):
 
     table = "table"
     csv = "csv"
-
-
-class AssetName(enum.StrEnum):
-    """The assets that Plimsoll knows."""
-
-    ETH = "ETH"
-    BTC = "BTC"
-    USD = "USD"
 
 
 class PresetName(enum.StrEnum):

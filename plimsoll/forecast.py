@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plimsoll.options import day_of, open_market
+from plimsoll.options import AssetName, day_of, open_market
 from plimsoll.terminal import echo, progress_bar
 from tools.errors import UsageError
 
@@ -46,14 +46,6 @@ class NetworkName(enum.StrEnum):
 
     lstm = "lstm"
     dqn = "dqn"
-
-
-class AssetName(enum.StrEnum):
-    """The assets that Plimsoll knows."""
-
-    ETH = "ETH"
-    BTC = "BTC"
-    USD = "USD"
 
 
 @app.command("score")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from typing import TYPE_CHECKING
 
 from tools.errors import UsageError
 
 if TYPE_CHECKING:
     from tools.market.snapshot import Source
+
+
+class AssetName(enum.StrEnum):
+    """The assets that Plimsoll knows."""
+
+    ETH = "ETH"
+    BTC = "BTC"
+    USD = "USD"
 
 
 def day_of(text: str | None) -> dt.date | None:

@@ -109,7 +109,7 @@ def test_a_model_may_name_other_methods_and_another_tail(asked: Asked, by_policy
     found, plan, before = asked.record, asked.record.plan, by_policy.plan
     assert plan is not None
     assert before is not None
-    assert (plan.methods, plan.confidence) == (OTHERS["methods"], 0.99)
+    assert (plan.methods, plan.confidence) == (["equal", "min_loss", "risk_parity"], 0.99)  # the simple rule stays
     assert (plan.author, plan.why) == ("scripted", "asked for by the model in quant's seat")
     assert (plan.objective, plan.loss_aversion) == (before.objective, before.loss_aversion)
     assert (before.author, found.usage.fallback, found.usage.calls) == ("policy", [], 3)
@@ -155,10 +155,13 @@ def test_the_seat_is_shown_what_its_mandate_allows_and_no_more(risk: Any) -> Non
 
 
 @pytest.mark.parametrize("confidence", CONFIDENCES)
-@pytest.mark.parametrize("methods", [["min_loss"], ["min_cvar", "equal"], ["risk_parity", "min_loss", "equal"]])
+@pytest.mark.parametrize(
+    "methods", [["equal"], ["min_loss"], ["risk_parity", "equal"], ["risk_parity", "min_loss", "equal"]]
+)
 def test_any_order_of_allowed_methods_and_any_offered_tail_is_taken(methods: list[str], confidence: float) -> None:
     plan, seat, _ = planned_by({"methods": methods, "confidence": confidence}, "low")
-    assert (plan.methods, plan.confidence, plan.author) == (methods, confidence, "scripted")
+    others = [method for method in methods if method != "equal"]
+    assert (plan.methods, plan.confidence, plan.author) == (["equal", *others], confidence, "scripted")
     assert seat.fallback == []
 
 
@@ -182,7 +185,7 @@ def test_what_else_a_model_would_set_it_does_not() -> None:
 
 # Beyond it.
 
-FIVE = list(load_objectives()["low"].methods)
+LOW = list(load_objectives()["low"].methods)
 REFUSED: dict[str, tuple[Any, str]] = {
     "a bolder method": ({"methods": ["equal", "net_yield"]}, IDS),
     "a bolder method alone": ({"methods": ["max_sharpe"]}, IDS),
@@ -192,7 +195,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a method that is a list": ({"methods": [["equal"]]}, IDS),
     "a method that is nothing": ({"methods": [None]}, IDS),
     "a method twice": ({"methods": ["equal", "min_loss", "equal"]}, LIST),
-    "too many": ({"methods": [*FIVE, "net_yield", "max_sharpe"]}, LIST),
+    "too many": ({"methods": [*LOW, "net_yield", "max_sharpe", "yield_less_loss"]}, LIST),
     "a great many": ({"methods": ["equal"] * 100_000}, LIST),
     "an empty list": ({"methods": []}, LIST),
     "one word": ({"methods": "equal"}, LIST),
@@ -247,6 +250,19 @@ def test_a_bad_plan_leaves_the_run_as_it_was(bad: Mode, sentence: str, careful_b
     assert found.choice == careful_by_policy.choice
     assert found.usage.fallback[-1] == f"plan: {sentence}; {TOOK_OVER}"
     assert all(entry.startswith("plan: ") for entry in found.usage.fallback)
+    assert check_text(plain(found)) == ()
+
+
+def test_a_model_that_asks_for_what_has_no_answer_here_takes_nothing_away(careful_by_policy: Recommendation) -> None:
+    """No weights earn more than the risk-free rate on this market: the simple rule is tried all the same."""
+    with serve(with_plan({"methods": ["max_sharpe"]})) as server:
+        found = run(seat_at(server), CAREFUL)
+    assert found.plan is not None
+    assert found.plan.methods == ["equal", "max_sharpe"]
+    profiles = {candidate.profile for candidate in careful_by_policy.candidates}
+    assert {candidate.id for candidate in found.candidates} == {f"{profile}.equal" for profile in profiles}
+    assert {(entry.profile, entry.method) for entry in found.plan.unsolved} == {(p, "max_sharpe") for p in profiles}
+    assert found.outcome == "choice"
     assert check_text(plain(found)) == ()
 
 

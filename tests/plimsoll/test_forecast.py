@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command import plimsoll
 from made_market import chart, pool_id, raw_row, wavy
 
-from plimsoll.forecast import GENERATED, _in_use
+from plimsoll.forecast import GENERATED, _book, _in_use
 from tools.forecast import training
 from tools.forecast.scores import GroupScore, Scores, Unscored
 
@@ -154,6 +155,13 @@ def test_train_refuses_options_that_mean_nothing(call: Any, folder: Path, tmp_pa
     assert call("train", "oracle", "--source", folder, "--out", tmp_path / "model").code == 2
     assert call("train", "lstm", "--source", folder).code == 2
     assert not (tmp_path / "model").exists()
+
+
+def test_histories_of_different_lengths_are_laid_side_by_side_at_their_last_day() -> None:
+    book = _book([np.array([0.3]), np.array([0.1, 0.2, 0.4])])
+    assert book.open.tolist() == [[False, True], [False, True], [True, True]]
+    assert book.apy[2].tolist() == [0.3, 0.4]
+    assert book.apy[:, 1].tolist() == [0.1, 0.2, 0.4]
 
 
 @needs_torch

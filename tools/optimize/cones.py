@@ -1,7 +1,8 @@
 """Quadratic and exponential-cone programs by clarabel, and the last digits by solving for what is active.
 
 Interior points stop some digits short of the optimum, and know which limits hold it. Solving the linear equations of
-those limits alone (the Karush-Kuhn-Tucker conditions of the active set) gives the optimum to rounding.
+those limits alone (the Karush-Kuhn-Tucker conditions of the active set) gives the optimum to rounding. Where that
+settles from anywhere interior points are not needed (``by_active_set``).
 Stellato et al., "OSQP: an operator splitting solver for quadratic programs" (Math. Prog. Computation 12, 2020), § 4.
 """
 

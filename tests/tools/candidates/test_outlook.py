@@ -208,6 +208,14 @@ def test_rates_that_differ_for_good_are_taken_as_they_are_and_noise_as_none() ->
     assert (np.diff(shrunk) > 0.0).all()
 
 
+def test_what_is_expected_of_a_pool_does_not_depend_on_those_it_is_weighed_with() -> None:
+    pools = random_pools(2, noise=5e-3)
+    outlook = outlook_of(pools)
+    assert outlook.net_apy(pools[3:6], DAYS).tolist() == outlook.net_apy(pools, DAYS)[3:6].tolist()
+    years = [outlook.years(some, DAYS).returns[0] for some in (pools, pools[3:6])]
+    assert years[1].tolist() == years[0][3:6].tolist()
+
+
 def test_what_events_take_is_taken_from_the_yield() -> None:
     pools = random_pools(3)
     with_events, without = outlook_of(pools), outlook_of(pools, lambda node: None)

@@ -11,6 +11,7 @@ from tools.errors import UsageError
 from tools.records import WeightMethod
 from tools.strategies.objectives import CONFIDENCES, METHOD_WORDS, allowed_methods, load_objectives
 from tools.strategies.profiles import RISK_ORDER
+from tools.verify.plan import METHODS_OF_RISK
 
 TEXT = resources.files("tools.strategies").joinpath("data", "objectives.toml").read_text(encoding="utf-8")
 
@@ -34,6 +35,11 @@ def test_a_bolder_level_allows_what_the_one_below_does():
     assert "net_yield" not in medium
 
 
+@pytest.mark.parametrize("risk", RISK_ORDER)
+def test_the_checker_allows_the_same(risk):
+    assert set(METHODS_OF_RISK[risk]) == set(allowed_methods(risk))
+
+
 def test_every_method_has_words():
     assert set(METHOD_WORDS) == set(get_args(WeightMethod))
 
@@ -53,7 +59,8 @@ def test_the_file_that_comes_along_can_be_edited(tmp_path):
     assert load_objectives(path)["medium"].confidence == 0.95
 
 
-LOW_METHODS = 'methods = ["equal", "inverse_volatility", "min_cvar", "risk_parity", "min_loss"]'
+LOW_METHODS = next(line for line in TEXT.splitlines() if line.startswith("methods = "))
+LOW_WORDS = next(line for line in TEXT.splitlines() if line.startswith("words = "))
 
 
 @pytest.mark.parametrize(
@@ -67,9 +74,9 @@ LOW_METHODS = 'methods = ["equal", "inverse_volatility", "min_cvar", "risk_parit
         ("confidence = 0.95", "confidence = 0.5", ("[low]", "confidence")),
         ("confidence = 0.95", "confidence = nan", ("[low]", "confidence")),
         ("confidence = 0.95", 'confidence = "0.95"', ("[low]", "confidence")),
-        ("loss_aversion = 0.0", "loss_aversion = -0.1", ("[high]", "loss_aversion")),
-        ("loss_aversion = 0.0", "loss_aversion = inf", ("[high]", "loss_aversion")),
-        ("loss_aversion = 0.0", "loss_aversion = 0.0\ngreed = 1.0", ("[high]", "greed")),
+        ("loss_aversion = ", "loss_aversion = -", ("[low]", "loss_aversion")),
+        (LOW_WORDS, LOW_WORDS + "\ngreed = 1.0", ("[low]", "greed")),
+        (LOW_WORDS, "words = 7", ("[low]", "words")),
         ("[medium]", "[mediocre]", ("medium", "mediocre")),
     ],
 )
