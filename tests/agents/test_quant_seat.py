@@ -110,6 +110,9 @@ def test_a_model_may_name_other_methods_and_another_tail(asked: Asked, by_policy
     assert plan is not None
     assert before is not None
     assert (plan.methods, plan.confidence) == (["equal", "min_loss", "risk_parity"], 0.99)  # the simple rule stays
+    weighing = asked.context.workspace.weighing
+    assert weighing is not None
+    assert (weighing.objective.confidence, list(weighing.methods)) == (0.99, plan.methods)
     assert (plan.author, plan.why) == ("scripted", "asked for by the model in quant's seat")
     assert (plan.objective, plan.loss_aversion) == (before.objective, before.loss_aversion)
     assert (before.author, found.usage.fallback, found.usage.calls) == ("policy", [], 3)

@@ -146,8 +146,7 @@ def weigh(
     The weights are in basis points where the caps allow it. Raises what ``NO_WEIGHTS`` lists.
     """
     search = _Search(method, tuple(pools), selection, limits, weighing, days)
-    chosen = search.chosen() if method in CHOOSING else list(pools)
-    solved = search.solved(chosen)
+    chosen, solved = search.placed()
     exact, caps = solved.solution.weights, search.caps(chosen)
     rounded = round_weights(exact, caps.upper, caps.groups)
     # Weights that the caps keep off whole basis points: their last bits depend on where the arrays lie in memory.
@@ -201,22 +200,44 @@ class _Search:
     def caps(self, pools: Sequence[Pool]) -> Caps:
         return caps_of(pools, self.limits, self.weighing.amount_usd)
 
-    def chosen(self) -> list[Pool]:
-        """Return what the method would hold enough of among the best-ranked pools; the own ones where that fails.
-
-        Fewer than the mandate's least number are made up in order of weight, then of rank.
-        """
-        assert self.selection is not None
-        ranked = [pool for pool in self.selection.ranked if pool.history.apy.size >= self.days]
-        wide = list({pool.id: pool for pool in [*ranked[:WIDEST], *self.own]}.values())
-        most = min(self.selection.maximum, len(wide))
+    def placed(self) -> tuple[list[Pool], _Solved]:
+        """Return the pools to hold, and their weights."""
+        if self.method not in CHOOSING:
+            return list(self.own), self.solved(self.own)
+        wide = self._wide()
+        most = min(self._selected.maximum, len(wide))
         try:
-            weights = self.solved(wide, (0.0,), most).solution.weights
+            first = self.solved(wide, (0.0,), most)
         except NO_WEIGHTS:
-            return list(self.own)
+            return list(self.own), self.solved(self.own)
+        weights = first.solution.weights
+        held = np.flatnonzero(weights > 0.0)
+        if self.method == "net_yield" and held.size >= self._selected.minimum:  # it leaves out what is too small itself
+            return [wide[n] for n in held], _with_weights(first, weights[held])
+        chosen = self._worth_holding(wide, weights, most)
+        return chosen, self.solved(chosen)
+
+    @property
+    def _selected(self) -> Selection:
+        assert self.selection is not None  # given wherever pools are to be chosen
+        return self.selection
+
+    def _wide(self) -> list[Pool]:
+        """Return the best-ranked pools and the own ones, without those too small to hold a position if they can be."""
+        ranked = [pool for pool in self._selected.ranked if pool.history.apy.size >= self.days]
+        wide = sorted({pool.id: pool for pool in [*ranked[:WIDEST], *self.own]}.values(), key=lambda pool: pool.id)
+        room = self.caps(wide).upper >= SMALLEST_WEIGHT - _NEGLIGIBLE
+        large = [pool for pool, fits in zip(wide, room, strict=True) if fits]
+        return large if len(large) >= self._selected.minimum and self.caps(large).hold(0.0) else wide
+
+    def _worth_holding(self, wide: Sequence[Pool], weights: FloatArray, most: int) -> list[Pool]:
+        """Return what the method would hold enough of; the own pools where these cannot hold the money.
+
+        Fewer than the mandate's least number are made up in order of weight, then of id.
+        """
         order = sorted(range(len(wide)), key=lambda n: (-round(float(weights[n]), 9), n))
         worth = sum(float(weights[n]) >= SMALLEST_WEIGHT - _NEGLIGIBLE for n in order)
-        for count in range(max(worth, self.selection.minimum), most + 1):
+        for count in range(max(worth, self._selected.minimum), most + 1):
             found = sorted((wide[n] for n in order[:count]), key=lambda pool: pool.id)
             if self.caps(found).hold(min(SMALLEST_WEIGHT, 0.5 / count)):
                 return found
@@ -246,6 +267,10 @@ class _Search:
         weights = dataclasses.replace(self, method="equal").solved(self.own).solution.weights
         net = self.weighing.outlook.net_apy(self.own, self.days) - self.weighing.dilution(self.own, weights)
         return math.fsum(net * weights) - _NEGLIGIBLE
+
+
+def _with_weights(solved: _Solved, weights: FloatArray) -> _Solved:
+    return solved._replace(solution=dataclasses.replace(solved.solution, weights=weights))
 
 
 def _rule(method: str, words: str) -> Callable[[_Task], _Solved]:
