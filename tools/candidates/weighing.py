@@ -99,7 +99,8 @@ class _Solved(NamedTuple):
 class _Task(NamedTuple):
     """Pools to weigh, the caps and limits to keep, and the last ``days`` days to look at; hold at most ``most``.
 
-    ``simple`` is the net yield of the simple rule: equal weights of the profile's own pools.
+    ``simple`` is the net yield of the simple rule: equal weights of the profile's own pools. ``parts`` of the money,
+    shape (n_pools,), is what each rate is reckoned at; None for equal ones.
     """
 
     pools: Sequence[Pool]
@@ -109,6 +110,7 @@ class _Task(NamedTuple):
     weighing: Weighing
     most: int
     simple: float = -math.inf
+    parts: FloatArray | None = None
 
     @property
     def returns(self) -> FloatArray:
@@ -121,14 +123,14 @@ class _Task(NamedTuple):
 
     @property
     def net_apy(self) -> FloatArray:
-        """Return the yield to expect of each pool (n_pools,) less events, at an equal part of the money."""
-        return np.asarray(self.outlook.net_apy(self.pools, self.days) - self.weighing.dilution(self.pools))
+        """Return the yield to expect of each pool (n_pools,) less events, at its part of the money."""
+        return np.asarray(self.outlook.net_apy(self.pools, self.days) - self.weighing.dilution(self.pools, self.parts))
 
     @property
     def years(self) -> Years:
-        """Return the drawn years, with the yields at an equal part of the money."""
+        """Return the drawn years, with the yields at each pool's part of the money."""
         years = self.outlook.years(self.pools, self.days)
-        return years._replace(returns=years.returns - self.weighing.dilution(self.pools))
+        return years._replace(returns=years.returns - self.weighing.dilution(self.pools, self.parts))
 
     def date(self, day: int) -> str:
         """Return the date of a row of ``returns``."""
@@ -188,7 +190,11 @@ def free_weights(
 
 @dataclass(frozen=True)
 class _Search:
-    """The weights of one profile, whose own pools are ``own``, by one method over the last ``days`` days."""
+    """The weights of one profile, whose own pools are ``own``, by one method over the last ``days`` days.
+
+    ``parts`` of the money, shape (n_pools,), is what each pool's rate is reckoned at; None for equal ones. The weights
+    are solved for twice: the second time at the rates that the first ones leave.
+    """
 
     method: WeightMethod
     own: tuple[Pool, ...]
@@ -196,6 +202,7 @@ class _Search:
     limits: Limits
     weighing: Weighing
     days: int
+    parts: FloatArray | None = None
 
     def caps(self, pools: Sequence[Pool]) -> Caps:
         return caps_of(pools, self.limits, self.weighing.amount_usd)
@@ -215,7 +222,7 @@ class _Search:
         if self.method == "net_yield" and held.size >= self._selected.minimum:  # it leaves out what is too small itself
             return [wide[n] for n in held], _with_weights(first, weights[held])
         chosen = self._worth_holding(wide, weights, most)
-        return chosen, self.solved(chosen)
+        return chosen, dataclasses.replace(self, parts=self.solved(chosen).solution.weights).solved(chosen)
 
     @property
     def _selected(self) -> Selection:
@@ -258,13 +265,13 @@ class _Search:
         caps = self.caps(pools)
         limits = caps.limits(min(size, 0.5 / len(pools), float(caps.upper.min())))
         simple = self._simple if self.method == "min_loss" else -math.inf
-        return _Task(pools, caps, limits, self.days, self.weighing, most, simple)
+        return _Task(pools, caps, limits, self.days, self.weighing, most, simple, self.parts)
 
     @functools.cached_property
     def _simple(self) -> float:
         """Return the net yield of the simple rule: equal weights of the profile's own pools."""
         assert self.weighing.outlook is not None
-        weights = dataclasses.replace(self, method="equal").solved(self.own).solution.weights
+        weights = dataclasses.replace(self, method="equal", parts=None).solved(self.own).solution.weights
         net = self.weighing.outlook.net_apy(self.own, self.days) - self.weighing.dilution(self.own, weights)
         return math.fsum(net * weights) - _NEGLIGIBLE
 
@@ -321,7 +328,8 @@ def _max_sharpe(task: _Task) -> _Solved:
 def _min_loss(task: _Task) -> _Solved:
     """Minimise the tail of the drawn years; keep what the simple rule keeps, or else the risk-free rate.
 
-    So it beats the simple rule by construction: no less yield expected to be kept, and a smaller loss in bad years.
+    So it beats the simple rule by construction: no less yield expected to be kept, but for what rounding and the last
+    change of weights take, and a smaller loss in bad years.
     """
     years = task.years
     confidence = task.weighing.objective.confidence
