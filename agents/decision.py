@@ -32,6 +32,7 @@ from tools.records import (
     MarketSummary,
     ProtocolEvidence,
     Score,
+    WeightMethod,
 )
 from tools.risk.thresholds import emergency_allocation, tripwires
 from tools.scoring import score_candidates
@@ -77,7 +78,8 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "limit_events": rejected(assessed),
         "trace": steps.taken,
     }
-    shortlist = _shortlist(candidates)
+    plan = state.get("plan")
+    shortlist = _shortlist(candidates, plan.methods[-1] if plan else None)
     if not shortlist:
         return update | {
             "outcome": "no_feasible_strategy",
@@ -120,13 +122,16 @@ def _moved(chosen: Candidate, shift: float | None) -> Candidate:
     return chosen.model_copy(update={"optimisation": chosen.optimisation.model_copy(update={"window_shift": shift})})
 
 
-def _shortlist(candidates: list[Candidate]) -> list[Candidate]:
-    """Return the candidates that passed, best score first (ties.
+def _shortlist(candidates: list[Candidate], serving: WeightMethod | None) -> list[Candidate]:
+    """Return the candidates that passed, best score first, within the margin of the best.
 
-    Steadier, then by id), within the margin of the best.
+    Of equal scores the method that serves the objective (the last planned) comes first, then the steadier, then ids.
     """
     passed = [candidate for candidate in candidates if candidate.passed]
-    ranked = sorted(passed, key=lambda c: (-c.score.total, c.metrics["annual_volatility"] or 0.0, c.id))
+    ranked = sorted(
+        passed,
+        key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id),
+    )
     return [c for c in ranked if c.score.total >= ranked[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
 
 

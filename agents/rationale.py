@@ -62,14 +62,19 @@ _CROSSED = {
 _REFUGES = {"USD": "bills and plain dollars in your own wallet", "ETH": "plain ETH", "BTC": "plain BTC"}
 
 
-# Methods whose objective is a return: only there a basis point is something one feels.
-_IN_RETURNS = frozenset({"min_loss", "yield_less_loss", "net_yield"})
+# Methods whose objective is a return, and of what a basis point of it is: elsewhere nobody feels one.
+_IN_RETURNS = {
+    "min_loss": "of the mean loss in bad years",
+    "yield_less_loss": "of yield, with losses in bad years counted against it,",
+    "net_yield": "of the yield kept",
+}
 _LIMIT_WORDS = {
     "max_weight": "the cap on a single pool, for",
     "position_share": "the cap on your share of what can be withdrawn, for",
     "protocol_share": "the cap on a protocol, for",
     "issuer_share": "the cap on an issuer, for",
-    "return_floor": "the wish to keep the risk-free rate",
+    "simple_rule": "the wish to keep the yield of equal weights",
+    "risk_free": "the wish to keep the risk-free rate",
 }
 _FORECASTERS = {
     "ewma": "an exponentially weighted average",
@@ -77,6 +82,9 @@ _FORECASTERS = {
     "arima": "an ARIMA model",
     "lstm": "a neural network (LSTM)",
 }
+
+
+_FAR_ABOVE = 1.25  # times its 30-day average: such a rate is news, not a promise
 
 
 class Written(NamedTuple):
@@ -207,6 +215,8 @@ def _choice_values(
         **_loss_values(ledger, record, chosen, c),
         **_weight_values(ledger, record, chosen, c),
         **_forecast_values(record),
+        **_serving_values(record, chosen),
+        "spike": ledger.value(apy) > _FAR_ABOVE * chosen["apy_mean_30d"],
         **_runner_values(ledger, record, index),
     }
     rejected = _rejected(record, index)
@@ -308,20 +318,35 @@ def _weight_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[st
     """Say what the weights were chosen for, how far they can be from the best, and what the own deposit costs."""
     found, all_in = chosen["optimisation"], chosen["risk"]["all_in"]
     in_returns = chosen["method"] in _IN_RETURNS and found["gap"] is not None
+    near = in_returns and found["gap"] * 10_000 >= 0.05
     prices = [(i, one) for i, one in enumerate(found["binding"]) if in_returns and one["price_bps"] >= 0.05]
     priced = next((_binding(chosen, c, i, one) for i, one in prices if _binding(chosen, c, i, one)), None)
     wait = all_in["break_even_days"]
     return {
         "objective": record["plan"]["objective"] if record["plan"]["author"] == "policy" else None,
         "methods_count": ledger.derive("methods_count", "len(a)", "/plan/methods"),
-        "gap": ledger.derive("optimality_gap_bps", "a * 10000", f"{c}/optimisation/gap") if in_returns else None,
+        "gap": ledger.derive("optimality_gap_bps", "a * 10000", f"{c}/optimisation/gap")
+        if in_returns and found["gap"] * 10_000 >= 0.05
+        else None,
         "priced": priced,
+        "of_what": _IN_RETURNS.get(chosen["method"]),
+        "proven": in_returns and not near,
         "moved": f"{c}/optimisation/window_shift" if (found["window_shift"] or 0.0) >= 0.05 else None,
         "dilution": ledger.derive("dilution_bps", "a * 10000", f"{c}/risk/all_in/dilution")
         if (all_in["dilution"] or 0.0) >= 0.00005
         else None,
         "wait": f"{c}/risk/all_in/break_even_days" if wait is not None and wait >= 1.0 else None,
     }
+
+
+def _serving_values(record: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the best candidate of the method that serves the objective, where the choice is by another."""
+    method, candidates = record["plan"]["methods"][-1], record["candidates"]
+    serving = [i for i, one in enumerate(candidates) if one["passed"] and one["method"] == method]
+    if chosen["method"] == method or not serving or record["plan"]["author"] != "policy":
+        return {"serving": None}
+    best = min(serving, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
+    return {"serving": f"/candidates/{best}", "serving_by": candidates[best]}
 
 
 def _binding(chosen: Mapping[str, Any], c: str, place: int, limit: Mapping[str, Any]) -> dict[str, Any] | None:

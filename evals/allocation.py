@@ -612,8 +612,8 @@ def _sized(day: MarketDay, best: Candidate) -> list[Sized]:
 def changes(day: MarketDay, before: AtSize, after: AtSize, limits: Limits) -> list[str]:
     """Say what is held otherwise than for another amount, the largest difference first, and why.
 
-    A pool is left or cut because it may not hold so much, or because the deposit itself would push its rate down; it is
-    entered or raised because its gas has become small beside the position, or to take what others cannot.
+    A cap is given as the reason only where the weight lies on it or the cap leaves less than a position is worth, a
+    rate only where the deposit itself lowers it, gas only where it has become small beside the position.
     """
     old, new = ({pool.pool_id: pool.weight for pool in row.pools} for row in (before, after))
     pools = {pool.id: pool for pool in day.pools}
@@ -621,33 +621,29 @@ def changes(day: MarketDay, before: AtSize, after: AtSize, limits: Limits) -> li
     ordered = sorted(moved, key=lambda pool_id: (-abs(round(moved[pool_id], 9)), pool_id))
     found = []
     if before.candidate != after.candidate:
-        found.append(f"{after.candidate} in place of {before.candidate}")
+        found.append(f"{after.candidate} in place of {before.candidate}, which may hold other pools")
     for pool_id in ordered:
+        weights = old.get(pool_id, 0.0), new.get(pool_id, 0.0)
         if abs(moved[pool_id]) >= 0.01:
-            pool = pools[pool_id]
-            why = _why_less if moved[pool_id] < 0.0 else _why_more
-            said = why(day, pool, old.get(pool_id, 0.0), (before.amount_usd, after.amount_usd), limits)
-            found.append(f"{pool.name} {old.get(pool_id, 0.0):.1%} → {new.get(pool_id, 0.0):.1%}: {said}")
+            why = _why(day, pools[pool_id], weights, (before.amount_usd, after.amount_usd), limits)
+            found.append(f"{pools[pool_id].name} {weights[0]:.1%} → {weights[1]:.1%}{why}")
     return found
 
 
-def _why_less(day: MarketDay, pool: Pool, weight: float, amounts: tuple[float, float], limits: Limits) -> str:
+def _why(day: MarketDay, pool: Pool, weights: tuple[float, float], amounts: tuple[float, float], limits: Limits) -> str:
+    """Give the reason that can be shown for a weight that changed; empty where there is none but the objective."""
     most = limits.position_share * pool.row.tvl_usd / amounts[1]
-    if weight > most:
-        worth = f", and under {SMALLEST_WEIGHT:.0%} is not worth its transactions" if most < SMALLEST_WEIGHT else ""
-        return f"no more than {limits.position_share:.0%} of what it holds may be ours, which is {most:.1%}{worth}"
-    rates = [day.moving.curve(pool).rate(weight * amount) for amount in amounts]
-    if rates[1] < rates[0] - 0.0005:
-        return f"with as large a share in it, it would pay {rates[1]:.2%}, not {rates[0]:.2%}"
-    return "others serve the objective better at this size"
-
-
-def _why_more(day: MarketDay, pool: Pool, weight: float, amounts: tuple[float, float], limits: Limits) -> str:
-    gas, part = day.moving.gas(pool).value, max(weight, SMALLEST_WEIGHT)
-    costs = [2.0 * gas / (part * amount) for amount in amounts] if gas is not None else [0.0, 0.0]
-    if costs[0] - costs[1] > 0.0005:
-        return f"its gas, {costs[0]:.2%} of a position before, is {costs[1]:.2%} now"
-    return "takes what the others cannot"
+    if weights[1] < weights[0] and weights[0] > most and (most < SMALLEST_WEIGHT or weights[1] > most - 0.001):
+        worth = f", and under {SMALLEST_WEIGHT:.0%} is not worth its transactions" if weights[1] == 0.0 else ""
+        return f": no more than {limits.position_share:.0%} of what it holds may be ours, which is {most:.1%}{worth}"
+    if weights[1] < weights[0]:
+        rates = [day.moving.curve(pool).rate(weights[0] * amount) for amount in amounts]
+        lower = rates[1] < rates[0] - 0.0005
+        return f": with as large a share in it, it would pay {rates[1]:.2%}, not {rates[0]:.2%}" if lower else ""
+    gas = day.moving.gas(pool).value
+    costs = [2.0 * gas / (weights[1] * amount) for amount in amounts] if gas is not None else [0.0, 0.0]
+    dear = costs[0] - costs[1] > 0.0005
+    return f": its gas, {costs[0]:.2%} of such a position before, is {costs[1]:.2%} now" if dear else ""
 
 
 def aversions(

@@ -190,8 +190,10 @@ def _size_row(row: AtSize) -> str:
 
 def break_even(row: AtSize) -> str:
     """Return after how many days what is paid once is earned back against the risk-free rate."""
-    if row.all_in is None or row.all_in.break_even_days is None:
-        return "never"
+    if row.all_in is None:
+        return "-"
+    if row.all_in.break_even_days is None:
+        return "unknown" if row.all_in.gas_cost is None or row.all_in.exit_cost is None else "never"
     days = row.all_in.break_even_days
     return f"{days:,.0f} days" if days >= 1.5 else "a day"
 

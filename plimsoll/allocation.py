@@ -141,11 +141,18 @@ def _lines(day: MarketDay, rows: Sequence[AtSize], volatility: float | None) -> 
         yield ""
         yield from _block(row)
         if row.all_in is not None and volatility is not None:
-            beside = f"{_stable(row, volatility):.1%} in {market.risk_free.source.partition(':')[0]}"
-            yield from _wrapped(
-                f"stable share: {beside} and the rest in these pools keep the volatility of a year, now "
-                f"{row.all_in.volatility:.2%}, at {volatility:.2%} at most"
-            )
+            yield from _wrapped(_beside(row, row.all_in, volatility, day.asset, market.risk_free.rate))
+
+
+def _beside(row: AtSize, found: AllIn, volatility: float, asset: str, bill: float) -> str:
+    """Say what a stable part beside the pools comes to: bills for dollars, the plain coin at 0 % for ETH and BTC."""
+    share = _stable(row, volatility) or 0.0
+    where, rate = ("bills", bill) if asset == "USD" else (f"plain {asset}", 0.0)
+    kept = share * rate + (1.0 - share) * found.net_apy
+    return (
+        f"stable share: {share:.1%} in {where} at {rate:.2%} and the rest in these pools keep the volatility of a "
+        f"year, {found.volatility:.2%} in the pools alone, at {volatility:.2%} at most; together they keep {kept:.2%}"
+    )
 
 
 def _stable(row: AtSize, volatility: float | None) -> float | None:
@@ -186,13 +193,23 @@ def _block(row: AtSize) -> Iterator[str]:
         yield from _wrapped(f"changed: {change}")
 
 
+_MISSING = {
+    "dilution": "dilution",
+    "events": "expected_loss",
+    "costs": "cost_per_year",
+    "drift of the tokens": "impermanent_loss",
+}
+
+
 def _kept(row: AtSize, found: AllIn) -> str:
     parts = (
         ("dilution", found.dilution), ("events", found.expected_loss), ("costs", found.cost_per_year),
         ("drift of the tokens", found.impermanent_loss),
     )  # fmt: skip
     less = "".join(f" - {name} {_rate(value)}" for name, value in parts if value)
-    unknown = "; ".join(f"{name} unknown: {found.missing.get(name, '')}" for name, value in parts if value is None)
+    unknown = "; ".join(
+        f"{name} unknown: {found.missing.get(_MISSING[name], '')}" for name, value in parts if value is None
+    )
     return f"APY {_rate(row.apy)}{less} = {_rate(found.net_apy)} kept a year{f' ({unknown})' if unknown else ''}"
 
 

@@ -347,14 +347,20 @@ def _floored(task: _Task, years: Years) -> Solution:
     mean, free = task.net_apy, task.weighing.risk_free_rate
     given = {"mean": mean, "probabilities": years.probabilities}
     floors = (
-        (max(task.simple, free), None),
-        (free, "these pools cannot keep what the simple rule does"),
+        (max(task.simple, free), "simple_rule" if task.simple > free else "risk_free", None),
+        (free, "risk_free", "these pools cannot keep what the simple rule does"),
     )
-    for floor, note in floors:
+    for floor, name, note in floors:
         limits = dataclasses.replace(task.limits, mean=mean, floor=floor)
         if keepable(limits):
             solution = task._replace(limits=limits).solve("min_cvar", years.returns, **given)
-            return dataclasses.replace(solution, note=note or solution.note)
+            return dataclasses.replace(
+                solution,
+                note=note or solution.note,
+                binding=tuple(
+                    one._replace(limit=name) if one.limit == "return_floor" else one for one in solution.binding
+                ),
+            )
     solution = task.solve("min_cvar", years.returns, **given)
     return dataclasses.replace(solution, note="these pools cannot be expected to keep the risk-free rate")
 
@@ -453,7 +459,7 @@ def _recorded(solved: _Solved, weights: FloatArray, caps: Caps) -> Optimisation:
         over=solved.over,
         value=value,
         bound=bound,
-        gap=None if bound is None or value is None else significant(abs(bound - value), 2),
+        gap=None if bound is None or value is None else significant(abs(bound - value)),
         rounded=rounded,
         binding=[
             BindingLimit(limit=caps.name(limit), price_bps=significant(price * _PERCENTAGE_POINT * BASIS_POINTS, 6))

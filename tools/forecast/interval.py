@@ -1,6 +1,6 @@
 """The forecast of a portfolio's mean APY over the coming days, with an interval from the errors made before.
 
-The portfolio is one series, p_t = Σ_i w_i x_it, over the days of the window, n of them. With h the horizon (at most 90
+The portfolio is one series, p_t = Σ_i w_i x_it, over the days of the window, n of them. With h the horizon (at most 30
 days) and f(p_1 … p_t) the mean of the h daily forecasts that the method makes from the first t days:
 
 * the forecast is f(p_1 … p_n);
@@ -32,7 +32,7 @@ from tools.forecast.walk_forward import STEP_DAYS, BatchForecaster
 from tools.records import Asset, Forecast, ForecastMethod, ForecastScore
 from tools.units import FloatArray, significant
 
-LONGEST_DAYS = 90
+LONGEST_DAYS = 30  # no longer horizon has been scored
 LEAST_HISTORY_DAYS = 60
 LEAST_ERRORS = 20
 LEAST_HORIZONS = 3
@@ -62,7 +62,7 @@ def forecast_portfolio(
     """Forecast the mean APY of a portfolio over the coming days by the baseline that won, or say why that cannot be.
 
     ``series`` (n_pools, n_days) holds APYs, fractions per year, oldest first, ending on the day of the decision;
-    ``weights`` (n_pools,) fractions of the money. Horizons above 90 days are forecast for 90, which the result says.
+    ``weights`` (n_pools,) fractions of the money. Horizons above 30 days are forecast for 30, which the result says.
     The method is the best baseline that won on the recorded market as known at ``as_of`` (None: all that is known);
     where none did, "tomorrow equals today". Networks and ARIMA are not run here. Raises ValueError for NaN, infinity,
     shapes that do not fit and a horizon below one day.

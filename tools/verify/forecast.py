@@ -16,7 +16,7 @@ from tools.verify.book import Book, JsonObject
 from tools.verify.report import Findings, printable
 from tools.verify.series import LARGEST_WINDOW
 
-LONGEST_DAYS, DEFAULT_HORIZON_DAYS = 90, 365
+LONGEST_DAYS, DEFAULT_HORIZON_DAYS = 30, 365
 STEP_DAYS, LEAST_HISTORY_DAYS, LEAST_HORIZONS = 7, 60, 3
 LEAST_ERRORS_DAYS = 19 * STEP_DAYS  # from the first of twenty errors to the last
 LEVEL, TAIL_PERCENT = 0.9, 5
