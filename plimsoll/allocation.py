@@ -102,7 +102,8 @@ def _amounts(text: str) -> list[float]:
         found = []
     if not found or len(found) > MOST_AMOUNTS or not all(0.0 < amount <= LARGEST_USD for amount in found):
         raise UsageError(
-            f"--amounts must be one to {MOST_AMOUNTS} numbers of dollars above 0, such as 10000,1000000, not {text!r}"
+            f"--amounts must be one to {MOST_AMOUNTS} numbers of dollars above 0 and up to {LARGEST_USD:g}, such as "
+            f"10000,1000000, not {text!r}"
         )
     return found
 

@@ -419,10 +419,19 @@ def _net_yield(task: _Task) -> _Solved:
         maximised=True,
         value=found.value / amount,
         bound=found.bound / amount,
-        binding=tuple(Binding(one.limit, one.price_bps / (_PERCENTAGE_POINT * BASIS_POINTS)) for one in found.binding),
+        binding=_prices(found.binding),
         note="; ".join(found.notes) or None,
     )
     return _Solved("maximise the yield expected to be kept at the size of the money", "nothing", solution)
+
+
+def _prices(binding: Sequence[BindingLimit]) -> tuple[Binding, ...]:
+    """Return the prices per unit; a least weight, which is a limit of its own and a cap on the others, once."""
+    prices: dict[str, float] = {}
+    for one in binding:
+        name = one.limit.replace("least weight of ", "min_weight:")
+        prices[name] = max(prices.get(name, 0.0), one.price_bps / (_PERCENTAGE_POINT * BASIS_POINTS))
+    return tuple(Binding(name, price) for name, price in prices.items())
 
 
 def _least_weights(pools: Sequence[Pool], least: float) -> list[NamedCap]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tools.verify.book import amounts
@@ -76,15 +77,16 @@ def _check_chosen(
 
 
 def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings) -> None:
-    """See that the chosen candidate leads: by score, then by the smaller volatility, then by id.
+    """See that the chosen candidate leads: by score, then by the method planned last, the smaller volatility, the id.
 
     Totals that differ in the last bits only may have been taken for equal, or not: both are right. A model other than
     the embedded policy may choose from the shortlist.
     """
     findings.recomputed += 1
     total = candidate["score"]["total"]
+    serving = record["plan"]["methods"][-1] if record["plan"] else ""
     best = max(rival["score"]["total"] for rival in rivals)
-    first = min((rival for rival in rivals if rival["score"]["total"] >= best - TIE), key=_tie_break)
+    first = min((rival for rival in rivals if rival["score"]["total"] >= best - TIE), key=partial(_tie_break, serving))
     if candidate["id"] == first["id"] or (total == best and first["score"]["total"] < best):
         return
     better = sum(rival["score"]["total"] > total + TIE for rival in rivals)
@@ -95,9 +97,9 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
         findings.at("/choice/candidate_id", what, first["id"], candidate["id"])
 
 
-def _tie_break(candidate: JsonObject) -> tuple[float, str]:
+def _tie_break(serving: str, candidate: JsonObject) -> tuple[bool, float, str]:
     volatility = candidate["metrics"]["annual_volatility"]
-    return (math.inf if volatility is None else volatility, candidate["id"])
+    return candidate["method"] != serving, math.inf if volatility is None else volatility, candidate["id"]
 
 
 def _check_exclusions(candidate: JsonObject, mandate: JsonObject, findings: Findings) -> None:

@@ -45,7 +45,7 @@ def check_forecast(book: Book, findings: Findings) -> None:
     horizon = min(LONGEST_DAYS, record["mandate"]["horizon_days"] or DEFAULT_HORIZON_DAYS)
     series = _portfolio(chosen, book)
     if forecast is not None:
-        findings.same("/forecast/horizon_days", forecast["horizon_days"], horizon, "the mandate's horizon, 90 at most,")
+        findings.same("/forecast/horizon_days", forecast["horizon_days"], horizon, "the mandate's horizon, 30 at most,")
         findings.number("/forecast/level", forecast["level"], LEVEL, "the level of every interval")
         _check_recorded(forecast, findings)
     if series is not None:

@@ -11,7 +11,6 @@ from tools.errors import UsageError
 from tools.records import WeightMethod
 from tools.strategies.objectives import CONFIDENCES, METHOD_WORDS, allowed_methods, load_objectives
 from tools.strategies.profiles import RISK_ORDER
-from tools.verify.plan import METHODS_OF_RISK
 
 TEXT = resources.files("tools.strategies").joinpath("data", "objectives.toml").read_text(encoding="utf-8")
 
@@ -33,11 +32,6 @@ def test_a_bolder_level_allows_what_the_one_below_does():
     assert all(len(set(methods)) == len(methods) for methods in (low, medium, high))
     assert not {"net_yield", "max_sharpe", "yield_less_loss"} & set(low)
     assert "net_yield" not in medium
-
-
-@pytest.mark.parametrize("risk", RISK_ORDER)
-def test_the_checker_allows_the_same(risk):
-    assert set(METHODS_OF_RISK[risk]) == set(allowed_methods(risk))
 
 
 def test_every_method_has_words():

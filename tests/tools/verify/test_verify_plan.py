@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from tools.forecast import interval
 from tools.forecast.baselines import BASELINES
-from tools.records import DilutionModel, ForecastMethod, RiskLevel, WeightMethod
+from tools.records import DilutionModel, ForecastMethod, WeightMethod
 from tools.sizing import lending
-from tools.strategies.objectives import CONFIDENCES, allowed_methods
+from tools.strategies.objectives import CONFIDENCES
 from tools.verify import forecast, optimisation, plan, shape, sizing
 from tools.verify.book import Book
 from tools.verify.evidence import Evidence, read_evidence
@@ -55,9 +55,7 @@ def test_names_and_methods_are_in_step_with_the_records() -> None:
     )
 
 
-@pytest.mark.parametrize("risk", get_args(RiskLevel))
-def test_the_methods_of_a_risk_are_in_step_with_the_objectives(risk: RiskLevel) -> None:
-    assert set(plan.METHODS_OF_RISK[risk]) == set(allowed_methods(risk))
+def test_the_tail_levels_are_in_step_with_the_objectives() -> None:
     assert tuple(plan.CONFIDENCES) == tuple(CONFIDENCES)
 
 

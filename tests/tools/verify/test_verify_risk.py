@@ -271,7 +271,7 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "a shift of more than everything": (put(f"{O}/window_shift", 1.1), "a fraction from 0 to 1"),
     # plan
     "no plan": (put("plan", None), "but there are candidates"),
-    "a method for more risk": (put("plan/methods/1", "net_yield"), "which is not for low risk"),
+    "another method planned": (put("plan/methods/1", "net_yield"), "lack balanced_apy by net_yield"),
     "a method that was not planned": (put("plan/methods", ["equal", "min_cvar"]), "which was not planned"),
     "a candidate left out": (drop("candidates/2"), "lack balanced_apy by inverse_volatility"),
     "a failure kept quiet": (drop("plan/unsolved/0"), "and no reason is given"),
@@ -283,8 +283,8 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     # forecast
     "no reason for no forecast": (put("forecast_missing", None), "whether there is no forecast"),
     "a forecast of too little": (
-        lambda r: r.update(forecast=build_plan.forecast(np.linspace(0.04, 0.05, 365), 90), forecast_missing=None),
-        "whether 80 days are enough for 90",
+        lambda r: r.update(forecast=build_plan.forecast(np.linspace(0.04, 0.05, 365), 30), forecast_missing=None),
+        "whether 80 days are enough for 30",
     ),
     # protocols
     "a safer protocol": (put("protocols/0/risk", 0.01), "what its components and caps give"),

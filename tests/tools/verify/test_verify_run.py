@@ -304,14 +304,16 @@ def test_a_model_may_take_a_near_equal_and_nothing_else(record: dict[str, Any], 
     from tools.verify.choice import _check_best
     from tools.verify.report import Findings
 
-    def found(model: str, total: float) -> int:
-        best = {"id": "a", "score": {"total": 0.5}, "metrics": {"annual_volatility": 0.1}}
-        chosen = {"id": "b", "score": {"total": total}, "metrics": {"annual_volatility": 0.1}}
+    def found(model: str, total: float, method: str = "equal") -> int:
+        best = {"id": "a", "method": "equal", "score": {"total": 0.5}, "metrics": {"annual_volatility": 0.1}}
+        chosen = {"id": "b", "method": method, "score": {"total": total}, "metrics": {"annual_volatility": 0.1}}
+        record = {"usage": {"model": model}, "plan": {"methods": ["equal", "min_loss"]}}
         findings = Findings()
-        _check_best(chosen, [best, chosen], {"usage": {"model": model}}, findings)
+        _check_best(chosen, [best, chosen], record, findings)
         return findings.total
 
-    assert found("policy", 0.5) == 1  # a tie goes to the first id
+    assert found("policy", 0.5, "min_loss") == 0  # a tie goes to the method planned last, which serves the objective
+    assert found("policy", 0.5) == 1  # then to the first id
     assert found("policy", 0.5 + 1e-9) == 0
     assert found("other-model", 0.46) == 0
     assert found("policy", 0.46) == 1
