@@ -220,7 +220,9 @@ def _once(row: AtSize, found: AllIn) -> str:
     gas = "unknown" if found.gas_usd is None else f"${found.gas_usd:,.2f}"
     back = break_even(row)
     when = (
-        f"earned back within {back}" if back != "never" else found.missing.get("break_even_days", "never earned back")
+        f"earned back within {back}"
+        if back not in {"never", "unknown"}
+        else found.missing.get("break_even_days", "never earned back")
     )
     return f"paid once: gas {gas}, leaving {_rate(found.exit_cost)}; against the risk-free rate: {when}"
 

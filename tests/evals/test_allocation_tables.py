@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -281,6 +282,64 @@ def test_a_larger_deposit_holds_otherwise_and_says_why(sized: list[AtSize]) -> N
     assert small.all_in.gas_cost > large.all_in.gas_cost
 
 
+def moving(pool_pays: float = 0.10, diluted: float = 0.10, above_usd: float = 1e9, gas_usd: float | None = 0.0) -> Any:
+    """A day whose pools pay ``diluted`` from a deposit of ``above_usd`` on, and cost ``gas_usd`` to enter."""
+    curve = SimpleNamespace(rate=lambda deposit: diluted if deposit >= above_usd else pool_pays)
+    return SimpleNamespace(
+        moving=SimpleNamespace(curve=lambda pool: curve, gas=lambda pool: SimpleNamespace(value=gas_usd))
+    )
+
+
+LOOSE = moving()
+CAPPED = ": no more than 5% of what it holds may be ours, which is "
+LOWER = ": with as large a share in it, it would pay "
+TINY = ", and under 5% is not worth its transactions"
+
+
+@pytest.mark.parametrize(
+    ("day", "tvl_usd", "weights", "said"),
+    [
+        (LOOSE, 20e6, (0.50, 0.10), f"{CAPPED}10.0%"),
+        (LOOSE, 20e6, (0.50, 0.0), ""),  # 10 % would fit: the cap is no reason for nothing
+        (LOOSE, 20e6, (0.50, 0.05), ""),  # nor for less than it allows
+        (LOOSE, 6e6, (0.50, 0.0), f"{CAPPED}3.0%{TINY}"),
+        (LOOSE, 6e6, (0.50, 0.03), f"{CAPPED}3.0%"),
+        (LOOSE, 6e6, (0.02, 0.0), ""),  # the cap leaves room for what was held
+        (moving(diluted=0.09, above_usd=4e6), 1e9, (0.50, 0.40), f"{LOWER}9.00%, not 10.00%"),
+        (moving(diluted=0.0997, above_usd=4e6), 1e9, (0.50, 0.40), ""),  # three basis points move nothing
+        (moving(gas_usd=20.0), 1e9, (0.10, 0.40), ": its gas, 0.10% of such a position before, is 0.00% now"),
+        (moving(gas_usd=5.0), 1e9, (0.10, 0.40), ""),
+        (moving(gas_usd=None), 1e9, (0.10, 0.40), ""),  # unknown gas explains nothing
+        (moving(diluted=0.09, above_usd=1.0), 6e6, (0.10, 0.40), ""),  # neither does what would only lower a weight
+    ],
+)  # fmt: skip
+def test_a_change_has_a_reason_only_where_it_can_be_shown(
+    day: Any, tvl_usd: float, weights: tuple[float, float], said: str
+) -> None:
+    pool: Any = SimpleNamespace(row=SimpleNamespace(tvl_usd=tvl_usd))
+    limits: Any = SimpleNamespace(position_share=0.05)
+    assert allocation._why(day, pool, weights, (1e5, 1e7), limits) == said
+
+
+def test_changes_begin_with_the_candidate_and_then_the_largest(day: MarketDay, sized: list[AtSize]) -> None:
+    small = sized[0]
+    limits = load_limits()["medium"]["USD"]
+    assert allocation.changes(day, small, small, limits) == []
+    one, two = small.pools[:2]
+    moved = [
+        one.model_copy(update={"weight": one.weight - 0.005}),
+        two.model_copy(update={"weight": two.weight + 0.15}),
+        *small.pools[2:-1],
+    ]
+    after = small.model_copy(update={"pools": moved, "candidate": "growth.equal"})
+    first, *rest = allocation.changes(day, small, after, limits)
+    assert first == f"growth.equal in place of {small.candidate}, which may hold other pools"
+    last = small.pools[-1]
+    assert [line.partition(" → ")[0] for line in rest] == [
+        f"{last.name} {last.weight:.1%}", f"{two.name} {two.weight:.1%}",
+    ]  # fmt: skip
+
+
 def test_the_choice_stands_beside_what_serves_the_objective(day: MarketDay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocation, "RISK_ORDER", ("low",))
     (row,) = choices(day)
@@ -321,6 +380,26 @@ def test_every_line_of_a_table_has_the_cells_of_its_heading(
     assert "### USD, decided on 2024-10-01, the 60 days after" in text
     assert "### BTC, decided on 2024-10-01: nothing was held" in text
     assert not any(pool_id in text for one in held for pool_id in one.weights)
+
+
+@pytest.mark.parametrize(
+    ("update", "shown"),
+    [
+        ({"break_even_days": None}, "never"),
+        ({"break_even_days": None, "gas_cost": None}, "unknown"),
+        ({"break_even_days": None, "exit_cost": None}, "unknown"),
+        ({"break_even_days": 0.2}, "a day"),
+        ({"break_even_days": 1234.4}, "1,234 days"),
+    ],
+)
+def test_a_break_even_without_a_price_is_unknown_and_not_never(
+    sized: list[AtSize], update: dict[str, Any], shown: str
+) -> None:
+    small = sized[0]
+    assert small.all_in is not None
+    all_in = small.all_in.model_copy(update={"gas_cost": 0.001, "exit_cost": 0.0} | update)
+    assert allocation_tables.break_even(small.model_copy(update={"all_in": all_in})) == shown
+    assert allocation_tables.break_even(small.model_copy(update={"all_in": None})) == "-"
 
 
 def test_binding_limits_are_named_in_words_the_dearest_first() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -54,6 +55,46 @@ def test_the_demo_market_is_called_synthetic_and_one_method_alone_is_used(call: 
     assert ended.out.startswith("synthetic market")
     assert "$1,000,000: " in ended.out
     assert ".inverse_volatility" in ended.out
+
+
+def beside(asset: str, volatility: float, target: float) -> str:
+    """What is said of a stable part beside pools that keep 10 % a year, the bill paying 4 %."""
+    all_in: Any = SimpleNamespace(volatility=volatility, net_apy=0.10)
+    row: Any = SimpleNamespace(all_in=all_in)
+    return allocation._beside(row, all_in, target, asset, 0.04)
+
+
+@pytest.mark.parametrize(
+    ("asset", "held", "kept"),
+    [
+        ("USD", "in bills at 4.00%", "5.50%"),
+        ("ETH", "in plain ETH at 0.00%", "2.50%"),
+        ("BTC", "in plain BTC", "2.50%"),
+    ],
+)
+def test_the_stable_part_is_bills_for_dollars_and_the_plain_coin_else(asset: str, held: str, kept: str) -> None:
+    said = beside(asset, 0.08, 0.02)
+    assert said.startswith(f"stable share: 75.0% {held}")
+    assert said.endswith(f"together they keep {kept}")
+    assert "8.00% in the pools alone, at 2.00% at most" in said
+
+
+def test_what_is_calm_enough_needs_no_stable_part() -> None:
+    said = beside("USD", 0.02, 0.02)
+    assert said.startswith("stable share: 0.0%")
+    assert said.endswith("together they keep 10.00%")
+
+
+def test_a_wanted_volatility_is_told_in_both_formats(call: Any, market_folder: Path) -> None:
+    market = ("--source", market_folder, "--as-of", "2025-02-28", "--amounts", "1e6", "--method", "equal")
+    asked = call(*market, "--volatility", "0.001")
+    assert "stable share: " in asked.out
+    assert max(map(len, asked.out.splitlines())) <= 80
+    told = json.loads(call(*market, "--volatility", "0.001", "--format", "json").out)
+    (row,) = told["sizes"]
+    assert told["target_volatility"] == 0.001
+    assert row["stable_share"] == pytest.approx(1.0 - 0.001 / row["all_in"]["volatility"], abs=1e-12)
+    assert f"stable share: {row['stable_share']:.1%} in bills" in " ".join(asked.out.split())
 
 
 def test_equal_calls_give_equal_bytes(call: Any, market_folder: Path) -> None:

@@ -176,7 +176,7 @@ def _proof(record: dict[str, Any], rng: random.Random) -> str:
     index = rng.choice([n for n, c in enumerate(record["candidates"]) if c["optimisation"]["bound"] is not None])
     own = record["candidates"][index]["optimisation"]
     field = rng.choice(["value", "bound", "gap", "all of them", "driver"])
-    if field == "driver" and own["drivers"]:
+    if field == "driver" and own["drivers"] and own["over"] == "days":  # those of years prove nothing in the folder
         own["drivers"][0]["probability"] = min(1.0, 1.5 * own["drivers"][0]["probability"])
     elif field == "all of them":
         step = 0.1 * abs(own["value"])

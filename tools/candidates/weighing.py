@@ -14,7 +14,7 @@ import datetime as dt
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -57,7 +57,8 @@ class Weighing:
 
     ``outlook`` None leaves only the methods that need histories alone.
     ``risk_free_rate`` is per year, ``amount_usd`` None where no amount is known. ``curve`` says what a pool pays by the
-    size of the deposit, ``gas`` what one visit to it costs in dollars.
+    size of the deposit, ``gas`` what one visit to it costs in dollars. ``known`` keeps what was weighed already: when
+    risk sends pools back, most profiles stay as they were.
     """
 
     objective: Objective
@@ -68,6 +69,7 @@ class Weighing:
     curve: Callable[[Pool], RateCurve] | None = None
     gas: Callable[[Pool], Cost] | None = None
     horizon_days: int = DAYS_PER_YEAR
+    known: dict[Any, Weighted] = field(default_factory=dict, repr=False)
 
     def dilution(self, pools: Sequence[Pool], weights: FloatArray | None = None) -> FloatArray:
         """Return what the own deposit takes off each pool's rate (n_pools,), at ``weights`` or equal parts of it."""
@@ -147,7 +149,14 @@ def weigh(
 
     The weights are in basis points where the caps allow it. Raises what ``NO_WEIGHTS`` lists.
     """
-    search = _Search(method, tuple(pools), selection, limits, weighing, days)
+    ids = [tuple(pool.id for pool in some) for some in (pools, selection.ranked)]
+    key = method, *ids, selection.minimum, selection.maximum, days, limits.model_dump_json()
+    if key not in weighing.known:
+        weighing.known[key] = _weighed(_Search(method, tuple(pools), selection, limits, weighing, days))
+    return weighing.known[key]
+
+
+def _weighed(search: _Search) -> Weighted:
     chosen, solved = search.placed()
     exact, caps = solved.solution.weights, search.caps(chosen)
     rounded = round_weights(exact, caps.upper, caps.groups)

@@ -24,8 +24,8 @@ from tools.optimize.linear import SolverFailed
 from tools.optimize.moments import gram
 from tools.optimize.nearest import nearest, settled
 from tools.optimize.problem import Problem, Solution
-from tools.optimize.tails import min_cvar
-from tools.optimize.twins import IndexArray, Kinds, merge_assets, merge_scenarios
+from tools.optimize.tails import min_cvar, tied
+from tools.optimize.twins import IndexArray, Kinds, merge_assets, merge_scenarios, placed, possible
 from tools.units import FloatArray
 
 _CLOSE = 1e-11  # of the spread of the returns: the gap at which the search ends
@@ -66,29 +66,41 @@ class Found(NamedTuple):
 def min_evar(problem: Problem) -> Solution:
     """Return the weights of the lowest entropic value at risk at ``confidence``.
 
-    Scenarios weigh as ``problem.probabilities`` say. Where the tail is no more than one scenario, EVaR is the largest
-    loss, and the weights those of the linear program. Assets alike in returns and limits get the same weight; where no
-    return differs from another all weights tie, and are as near to equal as the limits allow. Raises ValueError unless
-    0 < ``confidence`` < 1, ``SolverFailed`` where no solver comes to an answer.
+    Scenarios weigh as ``problem.probabilities`` say; those of probability 0 are left out. Where the tail is no more
+    than one scenario, EVaR is the largest loss, and the weights those of the linear program. Assets alike in returns
+    and limits get the same weight; where no return differs from another by more than residue all weights tie, and are
+    as near to equal as the limits allow, ``exact`` only if that residue is nothing beside the returns. Raises
+    ValueError unless 0 < ``confidence`` < 1, ``SolverFailed`` where no solver comes to an answer.
     """
     if not 0.0 < problem.confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, not {problem.confidence!r}")
+    problem, stay = possible(problem)
+    found = _min_evar(problem)
+    return found if stay is None else replace(found, worst_case=placed(found.worst_case, stay))
+
+
+def _min_evar(problem: Problem) -> Solution:
+    """Do so where every scenario is possible."""
     chances = _chances(problem)
     objective = f"EVaR at {problem.confidence:.6g}"
     limit = -math.log1p(-problem.confidence)
-    if -math.log(float(chances[chances > 0.0].min())) <= limit:
+    if -math.log(float(chances.min())) <= limit:
         return replace(_largest_loss(problem, chances), method="min_evar", objective=objective)
     merged, kinds = merge_assets(problem)
     returns, chance, alike = merge_scenarios(merged.returns, chances)
     middle, spread = float(np.median(returns)), _spread(returns)
     scaled = Scaled((returns - middle) / spread, chance, limit)
-    note: str | None = "every scenario of every asset is alike: all weights tie"
+    note, exact = None, True
     if np.ptp(returns) <= RESIDUE:
+        exact, note = tied(returns)
         found = _judged(scaled, _even(kinds, problem.limits), None)
     else:
         found, note = _best(scaled, merged, alike)
     worst = _proven(found.tilt.worst_case, scaled)
-    return _solution(problem, objective, kinds.share(found.weights), chances, worst, alike.kind, chance, found, note)
+    solution = _solution(
+        problem, objective, kinds.share(found.weights), chances, worst, alike.kind, chance, found, note
+    )
+    return replace(solution, exact=exact)
 
 
 def tilt(losses: FloatArray, chance: FloatArray, limit: float, start: float | None = None) -> Tilt:
@@ -331,7 +343,7 @@ def _even(kinds: Kinds, limits: Limits) -> FloatArray:
 
 def _largest_loss(problem: Problem, chances: FloatArray) -> Solution:
     """Minimise the largest loss: the CVaR of less than the rarest scenario."""
-    rarest = float(chances[chances > 0.0].min())
+    rarest = float(chances.min())
     return min_cvar(replace(problem, confidence=1.0 - rarest / 2.0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -95,6 +96,17 @@ class Limits:
             return np.asarray(over)
         return np.append(over, np.abs(weights - self.previous).sum() - self.turnover)
 
+    def sole(self) -> FloatArray | None:
+        """Return the only weights (n_assets,) that the bounds leave, where they leave one: floors or caps add up to 1.
+
+        Their sum may be off by rounding (n times 1/n), which the weights are not.
+        """
+        for edge in (self.lower, self.upper):
+            total = math.fsum(edge)
+            if abs(total - 1.0) <= TOLERANCE:
+                return np.clip(edge / total, self.lower, self.upper)
+        return None
+
     def polytope(self) -> Polytope:
         """Put the limits into rows: group caps, the floor, and the turnover by way of purchases.
 
@@ -154,20 +166,17 @@ def read_limits(
     negative (a return floor may be), or of the wrong shape, for shares outside [0, 1], for a floor without ``mean``,
     and for a turnover without ``previous`` weights (which add up to 1 at most).
     """
-    caps = np.broadcast_to(_bounded(1.0 if max_weights is None else max_weights, "max_weights"), (assets,))
-    groups = list(group_caps or ())
-    shares = np.array([np.broadcast_to(_bounded(group[0], "shares"), (assets,)) for group in groups])
-    if (shares > 1.0).any():
-        raise ValueError("the shares of a group cap must lie between 0 and 1")
-    most = min(float(_bounded(max_weight, "max_weight")), 1.0)
+    caps = _each(1.0 if max_weights is None else max_weights, "max_weights", assets)
+    shares, most_of, names = _read_groups(assets, group_caps)
+    most = min(_size(max_weight, "max_weight"), 1.0)
     before, moved = _read_turnover(assets, previous, turnover)
     expected, least = _read_floor(assets, mean, return_floor)
     return Limits(
-        lower=np.full(assets, float(_bounded(min_weight, "min_weight"))),
+        lower=np.full(assets, _size(min_weight, "min_weight")),
         upper=np.minimum(caps, most),
-        shares=shares.reshape(-1, assets),
-        caps=_bounded([group[1] for group in groups], "group_caps"),
-        names=tuple(group[2] if len(group) == 3 else f"group_caps[{n}]" for n, group in enumerate(groups)),
+        shares=shares,
+        caps=most_of,
+        names=names,
         most=most,
         own=caps,
         mean=expected,
@@ -177,6 +186,25 @@ def read_limits(
     )
 
 
+def _read_groups(assets: int, group_caps: Sequence[GroupCap] | None) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
+    """Return shares (n_groups, n_assets), caps (n_groups,) and names."""
+    if group_caps is not None and not isinstance(group_caps, Sequence):
+        raise ValueError(f"group_caps must be a sequence of (shares, cap) or (shares, cap, name), not {group_caps!r}")
+    groups = list(group_caps or ())
+    shares, caps, names = np.zeros((len(groups), assets)), np.zeros(len(groups)), []
+    for number, group in enumerate(groups):
+        place = f"group_caps[{number}]"
+        named = isinstance(group, tuple | list) and len(group) == 3 and isinstance(group[-1], str)
+        if not named and not (isinstance(group, tuple | list) and len(group) == 2):
+            raise ValueError(f"{place} must be (shares, cap) or (shares, cap, name), not {group!r}")
+        shares[number] = _each(group[0], f"the shares of {place}", assets)
+        if (shares[number] > 1.0).any():
+            raise ValueError(f"the shares of {place} must lie between 0 and 1")
+        caps[number] = _size(group[1], f"the cap of {place}")
+        names.append(str(group[-1]) if named else place)
+    return shares, caps, tuple(names)
+
+
 def _read_floor(
     assets: int, mean: npt.ArrayLike | None, return_floor: float | None
 ) -> tuple[FloatArray | None, float | None]:
@@ -184,34 +212,64 @@ def _read_floor(
         return None, None
     if mean is None:
         raise ValueError("a return floor needs the mean of each asset")
-    expected = _finite(mean, "mean")
+    expected = finite(mean, "mean")
     if expected.shape != (assets,):
         raise ValueError(f"mean must have shape ({assets},), not {expected.shape}")
-    return expected, float(_finite(return_floor, "return_floor"))
+    return expected, scalar(return_floor, "return_floor")
 
 
 def _read_turnover(
     assets: int, previous: npt.ArrayLike | None, turnover: float | None
 ) -> tuple[FloatArray | None, float | None]:
+    """Return the weights held now and the turnover: both are checked, both None without a turnover."""
+    before = None if previous is None else _bounded(previous, "previous")
+    if before is not None and (before.shape != (assets,) or before.sum() > 1.0 + 1e-9):
+        raise ValueError(f"previous must have shape ({assets},) and add up to 1 at most")
     if turnover is None:
         return None, None
-    if previous is None:
+    if before is None:
         raise ValueError("a turnover needs the previous weights")
-    before = _bounded(previous, "previous")
-    if before.shape != (assets,) or before.sum() > 1.0 + 1e-9:
-        raise ValueError(f"previous must have shape ({assets},) and add up to 1 at most")
-    return before, float(_bounded(turnover, "turnover"))
+    return before, _size(turnover, "turnover")
 
 
-def _finite(value: npt.ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(value, dtype=np.float64)
+def numbers(value: npt.ArrayLike, name: str) -> FloatArray:
+    """Return ``value`` as a float64 array in C order. Raises ValueError naming what is not made of numbers."""
+    try:
+        return np.asarray(value, dtype=np.float64, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be made of numbers: {error}") from error
+
+
+def finite(value: npt.ArrayLike, name: str) -> FloatArray:
+    """Return ``numbers`` that are neither NaN nor infinite. Raises ValueError naming them."""
+    array = numbers(value, name)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, not {value!r}")
     return array
 
 
+def scalar(value: npt.ArrayLike, name: str) -> float:
+    """Return one finite number. Raises ValueError naming it."""
+    array = finite(value, name)
+    if array.ndim:
+        raise ValueError(f"{name} must be a single number, not of shape {array.shape}")
+    return float(array)
+
+
+def _size(value: npt.ArrayLike, name: str) -> float:
+    return scalar(_bounded(value, name), name)
+
+
+def _each(value: npt.ArrayLike, name: str, assets: int) -> FloatArray:
+    """Return one number ≥ 0 for each asset (n_assets,); a single one is that of all."""
+    array = _bounded(value, name)
+    if array.shape not in ((), (1,), (assets,)):
+        raise ValueError(f"{name} must have shape ({assets},), not {array.shape}")
+    return np.broadcast_to(array, (assets,))
+
+
 def _bounded(value: npt.ArrayLike, name: str) -> FloatArray:
-    array = _finite(value, name)
+    array = finite(value, name)
     if not (array >= 0.0).all():
         raise ValueError(f"{name} must be finite and not negative, not {value!r}")
     return array

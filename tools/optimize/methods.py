@@ -8,10 +8,10 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from tools.metrics.inputs import checked
+from tools.metrics.inputs import check_finite
 from tools.optimize.conflicts import check
 from tools.optimize.entropic import min_evar
-from tools.optimize.limits import GroupCap, read_limits
+from tools.optimize.limits import GroupCap, finite, numbers, read_limits, scalar
 from tools.optimize.parity import risk_parity
 from tools.optimize.problem import Problem, Solution, expectation
 from tools.optimize.simple import equal, inverse_volatility, risk_adjusted
@@ -82,16 +82,20 @@ def optimize(
     turnover, previous
         Σ|w − ``previous``| ≤ ``turnover``; the weights held now, shape (n_assets,).
     probabilities
-        Of the rows of ``returns``, shape (n_days,), adding up to 1; alike unless given. For ``min_cvar`` and
-        ``mean_cvar`` alone.
+        Of the rows of ``returns``, shape (n_days,), adding up to 1; alike unless given. ``min_cvar``, ``mean_cvar`` and
+        ``min_evar`` look at losses with them, and the sample's mean and covariance are theirs; ``inverse_volatility``
+        and ``shrinkage`` take every row alike. ``min_cdar`` and ``min_max_drawdown``, which look at days in their
+        order, refuse them.
     risk_aversion
-        λ of ``mean_variance`` and ``mean_cvar``.
+        λ of ``mean_variance`` (above 0) and ``mean_cvar``.
 
-    Limits and data may come in any order of assets: the result follows it. The weights add up to 1 and keep every
-    bound within 1e-12, group caps, floor and turnover within 1e-9; none is negative.
+    Everything given is checked, whether the method looks at it or not. Limits and data may come in any order of assets:
+    the result follows it. The weights add up to 1 and keep every bound within 1e-12, group caps, floor and turnover
+    within 1e-9; none is negative.
 
-    Raises ValueError for an unknown method, NaN or infinity, wrong shapes; ``Infeasible`` (a ValueError) naming the
-    limits in conflict, before anything is solved; ``SolverFailed`` if the solver gives up on a feasible problem.
+    Raises ValueError naming what is wrong for an unknown method, NaN or infinity, wrong shapes, no days or no assets;
+    ``Infeasible`` (a ValueError) naming the limits in conflict, before anything is solved; ``SolverFailed`` if the
+    solver gives up on a feasible problem.
     """
     return solve(
         returns,
@@ -134,7 +138,7 @@ def solve(
 ) -> Solution:
     """Return what ``optimize`` does, with the proof of how good it is; the same arguments, the same errors."""
     _known(method)
-    days = checked(returns, "returns", 2)
+    days = _days(returns)
     assets = days.shape[1]
     expected = _vector(mean, assets, "mean")
     chances = _probabilities(probabilities, days.shape[0])
@@ -151,12 +155,12 @@ def solve(
             previous=previous,
             turnover=turnover,
         ),
-        confidence=confidence,
+        confidence=_confidence(confidence),
         covariance=_covariance(covariance, shrinkage, days),
         mean=expected,
-        risk_free=float(daily_return(risk_free_rate)),
+        risk_free=_risk_free(risk_free_rate),
         probabilities=chances,
-        risk_aversion=risk_aversion,
+        risk_aversion=_aversion(risk_aversion),
     )
     return solve_problem(problem, method)
 
@@ -169,16 +173,46 @@ def solve_problem(problem: Problem, method: str) -> Solution:
 
 
 def _known(method: str) -> None:
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+
+
+def _days(returns: npt.ArrayLike) -> FloatArray:
+    days = numbers(returns, "returns")
+    if days.ndim != 2 or not days.size:
+        raise ValueError(f"returns must have 2 dimensions, at least one day and one asset, not shape {days.shape}")
+    check_finite(days, "returns")
+    return days
+
+
+def _confidence(value: float) -> float:
+    confidence = scalar(value, "confidence")
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie between 0 and 1, not {value!r}")
+    return confidence
+
+
+def _aversion(value: float) -> float:
+    aversion = scalar(value, "risk_aversion")
+    if aversion < 0.0:
+        raise ValueError(f"risk_aversion must not be negative, not {value!r}")
+    return aversion
+
+
+def _risk_free(value: float) -> float:
+    """Return the rate of one day."""
+    rate = scalar(value, "risk_free_rate")
+    if rate < -1.0:
+        raise ValueError(f"risk_free_rate must not be below -1, a loss of everything, not {value!r}")
+    return float(daily_return(rate))
 
 
 def _vector(values: npt.ArrayLike | None, size: int, name: str) -> FloatArray | None:
     if values is None:
         return None
-    vector = np.asarray(values, dtype=np.float64)
-    if vector.shape != (size,) or not np.isfinite(vector).all():
-        raise ValueError(f"{name} must be finite, of shape ({size},)")
+    vector = finite(values, name)
+    if vector.shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), not {vector.shape}")
     return vector
 
 
@@ -200,7 +234,7 @@ def _covariance(covariance: npt.ArrayLike | None, shrinkage: str | None, returns
     if covariance is None:
         return None
     assets = returns.shape[1]
-    matrix = np.asarray(covariance, dtype=np.float64)
+    matrix = numbers(covariance, "covariance")
     if matrix.shape != (assets, assets) or not np.isfinite(matrix).all() or (np.diag(matrix) < 0.0).any():
         raise ValueError(f"covariance must be finite, of shape ({assets}, {assets}), with no negative variance")
     return matrix

@@ -41,8 +41,11 @@ def nearest(preferred: FloatArray, limits: Limits) -> FloatArray:
 def settled(weights: FloatArray, limits: Limits) -> FloatArray:
     """Take the rounding residue out of a solver's weights: no dust, inside the bounds, adding up to 1 within 1e-12.
 
-    Group caps, floor and turnover hold within 1e-9. Raises ``SolverFailed`` when more than rounding is amiss.
+    Group caps, floor and turnover hold within 1e-9. Where the bounds leave a single point it is that, whatever the
+    solver came to. Raises ``SolverFailed`` when more than rounding is amiss.
     """
+    if (sole := limits.sole()) is not None:
+        return sole
     clipped = np.clip(np.where(weights < TOLERANCE, 0.0, weights), limits.lower, limits.upper)
     missing = 1.0 - clipped.sum()
     room = limits.upper - clipped if missing > 0.0 else clipped - limits.lower
@@ -52,6 +55,22 @@ def settled(weights: FloatArray, limits: Limits) -> FloatArray:
     if amiss > _LARGEST_REPAIR:
         raise SolverFailed(f"the solver's weights miss the limits by {amiss:.1e}")
     return np.asarray(result)
+
+
+def reached(weights: FloatArray, limits: Limits, farthest: float = np.inf) -> FloatArray:
+    """Return ``settled`` weights, or where more than rounding is amiss, by ``farthest`` at most, the nearest to them.
+
+    In limits that leave next to no room a solver's answer can lie outside by more than they are wide. What is returned
+    keeps them, and a bound proven at it holds. Raises ``SolverFailed`` where it is farther off.
+    """
+    try:
+        return settled(weights, limits)
+    except SolverFailed:
+        wanted = np.maximum(weights, TOLERANCE)
+        found = nearest(wanted / wanted.sum(), limits)
+        if np.abs(found - weights).max() > farthest:
+            raise
+        return found
 
 
 def _water_filling(preferred: FloatArray, limits: Limits) -> FloatArray:

@@ -26,7 +26,7 @@ from tools.optimize.limits import Limits, Polytope
 from tools.optimize.linear import Program, SolverFailed
 from tools.optimize.linear import run as run_linear
 from tools.optimize.moments import covariance_factor, covariance_matrix
-from tools.optimize.nearest import settled
+from tools.optimize.nearest import reached
 from tools.optimize.problem import Problem, Solution
 from tools.optimize.twins import merge_assets
 from tools.units import FloatArray
@@ -237,6 +237,8 @@ def _constrained(
 ) -> tuple[FloatArray, FloatArray]:
     """Minimise ½ x'Σx − Σ bᵢ ln xᵢ over the x whose x/Σx keep the limits, and return w = x/Σx and the rows' prices."""
     polytope = limits.polytope()
+    if (sole := limits.sole()) is not None:
+        return sole, np.zeros(polytope.values.size)
     scaled = matrix / float(np.median(np.diag(matrix)))
     cone = multiples(polytope)
     start = _by_cones(cone, scaled, budgets, able)
@@ -254,7 +256,8 @@ def _constrained(
         if moved <= _SETTLED:
             break
     total = float(x[: pull.size].sum())
-    return settled(x[: pull.size] / total, limits), prices[: polytope.values.size] * total
+    prices = prices[: polytope.values.size] * total
+    return reached(x[: pull.size] / total, limits), prices
 
 
 def _by_cones(cone: Polytope, matrix: FloatArray, budgets: FloatArray, able: BoolArray) -> Corner:

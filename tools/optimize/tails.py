@@ -22,7 +22,7 @@ from tools.optimize.limits import Limits, Polytope
 from tools.optimize.linear import Program, SolverFailed, Variant, first_good, run
 from tools.optimize.nearest import nearest, settled
 from tools.optimize.problem import Problem, Solution
-from tools.optimize.twins import Kinds, merge_assets, merge_scenarios
+from tools.optimize.twins import Kinds, alike, merge_assets, merge_scenarios, placed, possible
 from tools.units import FloatArray
 
 _NARROWEST = 1e-6  # of the range of all returns: figures above a million spreads are not numbers to a solver
@@ -67,8 +67,10 @@ def min_cvar(problem: Problem) -> Solution:
 
     It is exact for the sample, with fractional tail: the result's ``conditional_value_at_risk`` is the minimum.
     (Minimising the sample CVaR by SLSQP stops at the start or some percent short.) Assets alike in returns and limits
-    get the same weight, and the order of the assets does not matter. Where no return differs from another all weights
-    tie, and are as near to equal as the limits allow. Raises ValueError unless 0 < ``confidence`` < 1.
+    get the same weight, and the order of the assets does not matter. Scenarios of probability 0 are left
+    out. Where no return differs from another by more than residue all weights tie, and are as near to equal as the
+    limits allow, ``exact`` only if that residue is nothing beside the returns. Raises ValueError unless 0 <
+    ``confidence`` < 1.
     """
     return _lowest(problem, "min_cvar", f"CVaR at {problem.confidence:.6g}", 0.0, 1.0)
 
@@ -91,12 +93,18 @@ def mean_cvar(problem: Problem) -> Solution:
 
 
 def _lowest(problem: Problem, method: str, objective: str, reward: float, aversion: float) -> Solution:
-    """Minimise −reward · mean + aversion · CVaR."""
+    """Minimise −reward · mean + aversion · CVaR over the scenarios that are possible."""
+    problem, stay = possible(problem)
+    found = _lowest_of_possible(problem, method, objective, reward, aversion)
+    return found if stay is None else replace(found, worst_case=placed(found.worst_case, stay))
+
+
+def _lowest_of_possible(problem: Problem, method: str, objective: str, reward: float, aversion: float) -> Solution:
     merged, assets = merge_assets(problem)
     days = problem.returns.shape[0]
     size = tail_size(days, problem.confidence)
     chances = np.full(days, 1.0 / days) if problem.probabilities is None else problem.probabilities
-    returns, chance, alike = merge_scenarios(merged.returns, chances)
+    returns, chance, same = merge_scenarios(merged.returns, chances)
     mean = merged.expected
     middle, mean_middle = float(np.median(returns)), float(np.median(mean))
     scale = max(aversion * _spread(returns), reward * float(mean.std()), _NARROWEST * aversion * float(np.ptp(returns)))
@@ -108,27 +116,30 @@ def _lowest(problem: Problem, method: str, objective: str, reward: float, aversi
         aversion,
         scale or 1.0,
     )
+    exact = True
     if aversion * np.ptp(returns) <= RESIDUE and reward * np.ptp(mean) <= RESIDUE:
         weights = nearest(np.full(assets.kind.size, 1.0 / assets.kind.size), problem.limits)
         found = _prove(tail, merged.limits, _together(weights, assets), chance, None)
-        note: str | None = "every scenario of every asset is alike: all weights tie"
+        exact, note = tied(returns, reward * mean)
     else:
         polytope = merged.limits.polytope()
         found, note = first_good(lambda variant: _attempt(tail, merged.limits, polytope, variant), _good)
         weights = assets.share(found.weights)
-    share = np.divide(chances, chance[alike.kind], out=np.zeros(days), where=chance[alike.kind] > 0.0)
-    return _solution(
-        problem,
-        method,
-        objective,
-        weights,
-        found,
-        assets,
-        tail.scale,
-        shift,
-        share * found.worst_case[alike.kind],
-        note,
-    )
+    share = np.divide(chances, chance[same.kind], out=np.zeros(days), where=chance[same.kind] > 0.0)
+    worst = share * found.worst_case[same.kind]
+    solution = _solution(problem, method, objective, weights, found, assets, tail.scale, shift, worst, note)
+    return replace(solution, exact=exact)
+
+
+def tied(*figures: FloatArray) -> tuple[bool, str | None]:
+    """Tell whether figures that differ by no more than ``RESIDUE`` are alike in proportion to their size, and say so.
+
+    Daily returns that small are what float arithmetic leaves (``tools.metrics.inputs``): there is nothing to choose by.
+    But in another unit they could be data, so that the weights are then not the optimum of what was given.
+    """
+    if all(alike(part.reshape(-1, 1)) for part in figures):
+        return True, "every scenario of every asset is alike: all weights tie"
+    return False, f"no return differs from another by more than {RESIDUE:g}, taken for rounding: all weights tie"
 
 
 def _solution(

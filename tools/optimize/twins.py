@@ -19,6 +19,7 @@ from tools.optimize.problem import Problem
 from tools.units import FloatArray
 
 IndexArray = npt.NDArray[np.intp]
+_ROUNDING = 1e-8  # of the largest figure, as in ``tools.metrics.inputs.without_variance``
 _SAME = 1e-12  # relative: covariances that differ by less are alike
 
 
@@ -76,6 +77,28 @@ def merge_assets(problem: Problem) -> tuple[Problem, Kinds]:
         ),
         found,
     )
+
+
+def possible(problem: Problem) -> tuple[Problem, npt.NDArray[np.bool_] | None]:
+    """Leave out the scenarios of probability 0; also return which (n_scenarios,) stay, None where all do."""
+    if problem.probabilities is None or (problem.probabilities > 0.0).all():
+        return problem, None
+    stay = problem.probabilities > 0.0
+    return replace(problem, returns=problem.returns[stay], probabilities=problem.probabilities[stay]), stay
+
+
+def placed(values: FloatArray | None, stay: npt.NDArray[np.bool_]) -> FloatArray | None:
+    """Put the figures of the scenarios that ``stay`` (n_scenarios,) back into their places, 0 elsewhere."""
+    if values is None:
+        return None
+    whole = np.zeros(stay.size)
+    whole[stay] = values
+    return whole
+
+
+def alike(figures: FloatArray) -> bool:
+    """Tell whether in every column of ``figures`` (n_figures, n_columns) all are alike but for rounding."""
+    return bool((np.ptp(figures, axis=0) <= _ROUNDING * np.abs(figures).max(axis=0)).all())
 
 
 def merge_scenarios(returns: FloatArray, probabilities: FloatArray) -> tuple[FloatArray, FloatArray, Kinds]:

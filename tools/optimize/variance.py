@@ -28,10 +28,10 @@ from tools.optimize.cones import (
 )
 from tools.optimize.limits import Limits, Polytope
 from tools.optimize.linear import SolverFailed
-from tools.optimize.moments import Undefined, covariance_factor, covariance_matrix
-from tools.optimize.nearest import nearest, settled
+from tools.optimize.moments import Undefined, covariance_factor, covariance_matrix, scenario_probabilities
+from tools.optimize.nearest import nearest, reached
 from tools.optimize.problem import Problem, Solution
-from tools.optimize.twins import Kinds, merge_assets
+from tools.optimize.twins import Kinds, alike, merge_assets
 from tools.units import FloatArray
 
 CLOSE = 1e-9  # the gap, relative to the objective, at which no other setting is tried
@@ -40,6 +40,7 @@ _HEDGED = 1e-3  # of the typical volatility: below it, as where assets hedge eac
 _TANGENTS = 8
 _SETTLED = 1e-13  # relative change of τ
 _TRIFLE = 1e-6
+_AMISS = 1e-5  # of the money: by how much an answer may be moved into the limits, where its bound tells what that costs
 
 
 class Point(NamedTuple):
@@ -130,10 +131,21 @@ def min_variance(problem: Problem) -> Solution:
     book = read_book(problem)
     if not book.factor.any():
         even = nearest(np.full(problem.returns.shape[1], 1.0 / problem.returns.shape[1]), problem.limits)
-        tie = "no asset varies: all weights tie"
-        return Solution("min_variance", even, "volatility, least", value=0.0, bound=0.0, note=tie)
+        return _all_still(problem, even)
     best, note = _solved(book, np.zeros(book.mean.size), lambda corner: _least_volatility(book, corner))
     return _solution("min_variance", "volatility, least", best, book, note)
+
+
+def _all_still(problem: Problem, even: FloatArray) -> Solution:
+    """Say that all weights tie, with the volatility of the ``even`` ones (n_assets,): residue, if not nothing."""
+    residue, exact = 0.0, True
+    if problem.covariance is None:
+        chances, earned = scenario_probabilities(problem), (problem.returns * even).sum(axis=1)
+        away = earned - (chances * earned).sum()
+        residue = float(np.sqrt((chances * away * away).sum() / (1.0 - (chances * chances).sum())))
+        exact = alike(problem.returns[chances > 0.0])
+    note = f"no asset varies{'' if exact else ' by more than is taken for rounding'}: all weights tie"
+    return Solution("min_variance", even, "volatility, least", value=residue, bound=0.0, exact=exact, note=note)
 
 
 def mean_variance(problem: Problem) -> Solution:
@@ -198,7 +210,7 @@ def _solved(book: Book, linear: FloatArray, judge: Callable[[Corner], Point]) ->
         rows = book.factor / unit if book.thin else None
         corner = quadratic(book.matrix / unit**2, linear / unit**2, book.merged.polytope(), setting, rows)
         point = scaled(corner, unit)
-        attained = book.volatility(settled(corner.solution[: book.mean.size], book.merged))
+        attained = book.volatility(reached(corner.solution[: book.mean.size], book.merged, _AMISS))
         scales.append(max(attained, least, _NOTHING * scales[0]))
         return point
 
@@ -226,7 +238,7 @@ def _close(point: Point) -> bool:
 
 def _least_volatility(book: Book, corner: Corner) -> Point:
     """Prove a bound from a corner of ½ w'Σw; its prices are those of the variance, σ times those of the volatility."""
-    weights = settled(corner.solution[: book.mean.size], book.merged)
+    weights = reached(corner.solution[: book.mean.size], book.merged, _AMISS)
     volatility = book.volatility(weights)
     over = volatility if volatility > 0.0 else 1.0
     found, costs = book.tightest(book.gradient(weights) / over, corner.prices / over, weights)
@@ -237,7 +249,7 @@ def _least_volatility(book: Book, corner: Corner) -> Point:
 
 def _most_utility(book: Book, corner: Corner, aversion: float) -> Point:
     """Prove a bound from a corner of ½ w'Σw − μ·w/λ: a concave function lies below its tangents."""
-    weights = settled(corner.solution[: book.mean.size], book.merged)
+    weights = reached(corner.solution[: book.mean.size], book.merged, _AMISS)
     earned, risk = float((book.mean * weights).sum()), aversion / 2.0 * book.volatility(weights) ** 2
     value = earned - risk
     slope = aversion * book.gradient(weights) - book.mean
@@ -341,7 +353,7 @@ def _largest_ratio(book: Book, excess: FloatArray, corner: Corner, most: float) 
 
     Where that misses by float residue it may miss for any U: ``_bound_by_volatility`` then proves it another way.
     """
-    weights = settled(corner.solution[: excess.size], book.merged)
+    weights = reached(corner.solution[: excess.size], book.merged, _AMISS)
     volatility, earned = book.volatility(weights), float((excess * weights).sum())
     if volatility <= _NOTHING * book.typical():
         raise Undefined("weights that earn more than the risk-free rate have no volatility: the ratio has no bound")
