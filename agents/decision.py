@@ -16,6 +16,7 @@ from agents.world import moving_of
 from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures
 from tools.candidates.gates import position_share
 from tools.candidates.watch import sized_features, watched
+from tools.candidates.weighing import window_shift
 from tools.forecast.interval import forecast_portfolio
 from tools.market.snapshot import Market
 from tools.records import (
@@ -79,16 +80,16 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "trace": steps.taken,
     }
     plan = state.get("plan")
-    shortlist = _shortlist(candidates, plan.methods[-1] if plan else None)
-    if not shortlist:
+    best = shortlist(candidates, plan.methods[-1] if plan else None)
+    if not best:
         return update | {
             "outcome": "no_feasible_strategy",
             "reason": "no candidate passes every limit" if candidates else "no profile found enough pools",
             "conflicts": conflicts(assessed),
             "alternatives": _alternatives(None, mandate, market),
         }
-    decided = _decide(shortlist, mandate, context)
-    chosen = next(candidate for candidate in shortlist if candidate.id == decided.candidate_id)
+    decided = _decide(best, mandate, context)
+    chosen = next(candidate for candidate in best if candidate.id == decided.candidate_id)
     asset = mandate.asset
     assert workspace.market is not None
     assert asset is not None
@@ -101,14 +102,14 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda: _forecast(picked, choice, market, asset),
         lambda found: found if isinstance(found, str) else found.model_dump(),
     )
-    update["limit_events"] = [
-        *update["limit_events"],
-        *capped(picked, limits_for(mandate), chosen.window.days, workspace.weighing),
-    ]
+    limits, days = limits_for(mandate), chosen.window.days
+    shift = window_shift(chosen.method, picked.measured.draft.pools, limits, workspace.weighing, days)
+    update["candidates"] = [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates]
+    update["limit_events"] = [*update["limit_events"], *capped(picked, limits, days, workspace.weighing)]
     return update | {
         "outcome": "choice",
         "reason": f"{chosen.id} has the best score of those that passed every limit"
-        if chosen is shortlist[0]
+        if chosen is best[0]
         else f"{chosen.id} was chosen from the shortlist",
         "choice": choice,
         "forecast": forecast,
@@ -122,7 +123,7 @@ def _moved(chosen: Candidate, shift: float | None) -> Candidate:
     return chosen.model_copy(update={"optimisation": chosen.optimisation.model_copy(update={"window_shift": shift})})
 
 
-def _shortlist(candidates: list[Candidate], serving: WeightMethod | None) -> list[Candidate]:
+def shortlist(candidates: list[Candidate], serving: WeightMethod | None) -> list[Candidate]:
     """Return the candidates that passed, best score first, within the margin of the best.
 
     Of equal scores the method that serves the objective (the last planned) comes first, then the steadier, then ids.

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from agents.data import data
-from agents.decision import decision
+from agents.decision import decision, shortlist
 from agents.models import policy_seat
 from agents.quant import amount_usd, limits_for, quant
 from agents.risk import risk
@@ -298,10 +298,14 @@ def _plan(mandate: Mandate, methods: Sequence[WeightMethod], loss_aversion: floa
     )
 
 
-def best_of(candidates: Sequence[Candidate], method: WeightMethod | None = None) -> Candidate | None:
-    """Return the candidate of the best score that passed every gate, as the decision ranks them; None without any."""
-    passed = [one for one in candidates if one.passed and method in {None, one.method}]
-    ranked = sorted(passed, key=lambda one: (-one.score.total, one.metrics["annual_volatility"] or 0.0, one.id))
+def best_of(
+    candidates: Sequence[Candidate], method: WeightMethod | None = None, serving: WeightMethod | None = None
+) -> Candidate | None:
+    """Return the candidate of the best score that passed every gate, as the decision ranks them; None without any.
+
+    ``serving`` is the method that serves the objective: it comes first among equals.
+    """
+    ranked = shortlist([one for one in candidates if method in {None, one.method}], serving)
     return ranked[0] if ranked else None
 
 
@@ -527,7 +531,8 @@ def choices(day: MarketDay, amount: float = AMOUNT_USD) -> list[Chosen]:
     found = []
     for level in RISK_ORDER:
         decided = decide(day, mandate_of(day.asset, level, amount))
-        best, serving = best_of(decided.candidates), best_of(decided.candidates, decided.plan.methods[-1])
+        serves = decided.plan.methods[-1]
+        best, serving = best_of(decided.candidates, serving=serves), best_of(decided.candidates, serves)
         found.append(
             Chosen(
                 asset=day.asset,
@@ -562,7 +567,7 @@ def sizes(
 
 
 def _at_size(day: MarketDay, mandate: Mandate, found: Candidates, before: AtSize | None) -> AtSize:
-    best, market = best_of(found.candidates), day.state["market"]
+    best, market = best_of(found.candidates, serving=found.plan.methods[-1]), day.state["market"]
     assert market is not None
     amount = amount_usd(mandate, market)
     assert amount is not None

@@ -197,3 +197,14 @@ def test_the_alluring_unknown_is_no_candidate_below_high_risk_and_looks_like_wha
     assert node.hazard.rate >= 0.10
     evidence = next(entry for entry in found.protocols if entry.project == "stream-finance")
     assert evidence.risk >= 0.75
+
+
+def test_weights_come_with_their_proof_and_the_choice_says_how_far_they_move(asked: Path) -> None:
+    found = record(asked)
+    chosen = next(c for c in found["candidates"] if c["id"] == found["choice"]["candidate_id"])
+    assert 0.0 <= chosen["optimisation"]["window_shift"] <= 1.0
+    assert all(c["optimisation"]["window_shift"] is None for c in found["candidates"] if c is not chosen)
+    proven = [c["optimisation"] for c in found["candidates"] if c["method"] == "min_loss"]
+    assert proven
+    assert all(one["gap"] is not None and one["gap"] < 1e-7 and one["value"] >= one["bound"] for one in proven)
+    assert {c["method"] for c in found["candidates"]} == set(found["plan"]["methods"])

@@ -57,7 +57,7 @@ def settled(weights: FloatArray, limits: Limits) -> FloatArray:
     return np.asarray(result)
 
 
-def reached(weights: FloatArray, limits: Limits, farthest: float = np.inf) -> FloatArray:
+def reached(weights: FloatArray, limits: Limits, farthest: float) -> FloatArray:
     """Return ``settled`` weights, or where more than rounding is amiss, by ``farthest`` at most, the nearest to them.
 
     In limits that leave next to no room a solver's answer can lie outside by more than they are wide. What is returned

@@ -42,6 +42,7 @@ _NEWTON = 8
 _RIDGE = 1e-8
 _SMALL = 1e-6  # of the money: room to tell a weight that can be above 0 from one that cannot
 _ROUNDING = 1e-12
+_AMISS = 1e-2  # of the money: by how much an answer may be moved into the limits, where its bound tells what that costs
 
 
 class Proof(NamedTuple):
@@ -257,7 +258,7 @@ def _constrained(
             break
     total = float(x[: pull.size].sum())
     prices = prices[: polytope.values.size] * total
-    return reached(x[: pull.size] / total, limits), prices
+    return reached(x[: pull.size] / total, limits, _AMISS), prices
 
 
 def _by_cones(cone: Polytope, matrix: FloatArray, budgets: FloatArray, able: BoolArray) -> Corner:

@@ -179,16 +179,19 @@ def max_sharpe(problem: Problem) -> Solution:
     most = -book.support(-excess, None)[0].value
     if most <= _NOTHING * max(float(np.abs(book.mean).max()), abs(problem.risk_free)):
         raise Undefined(f"no weights within the limits earn more than the risk-free rate (at most {most:.2e} more)")
-    typical = book.typical()
+    typical, only = book.typical(), _only(book.merged)
 
     def judge(start: Corner) -> Point:
         return _largest_ratio(book, excess, _tangent(book, excess / most, start, typical), most)
 
-    best, note = _first_close(
-        _tangent_quickly(book, excess / most, typical),
-        judge,
-        lambda setting: judge(_tangent_start(book, excess / most, typical, setting)),
-    )
+    if only is not None:
+        best, note = _largest_ratio(book, excess, only, most), None
+    else:
+        best, note = _first_close(
+            _tangent_quickly(book, excess / most, typical),
+            judge,
+            lambda setting: judge(_tangent_start(book, excess / most, typical, setting)),
+        )
     if not np.isfinite(best.bound):
         raise Undefined("weights that earn more than the risk-free rate have next to no volatility: no largest ratio")
     return _solution("max_sharpe", "Sharpe ratio of one scenario, largest", best, book, note, maximised=True)
@@ -199,6 +202,8 @@ def max_sharpe(problem: Problem) -> Solution:
 
 def _solved(book: Book, linear: FloatArray, judge: Callable[[Corner], Point]) -> tuple[Point, str | None]:
     """Minimise ½ w'Σw + linear·w in units of the typical volatility, or of the last answer's where that fell short."""
+    if (only := _only(book.merged)) is not None:
+        return judge(only), None
     least = float(np.sqrt(np.abs(linear).max()))
     scales = [max(book.typical(), least)]
 
@@ -218,6 +223,12 @@ def _solved(book: Book, linear: FloatArray, judge: Callable[[Corner], Point]) ->
     if unit > least and not book.thin:  # or the means decide, and hold almost all weights at a limit
         quick = by_active_set(book.matrix / unit**2, linear / unit**2, book.merged.polytope())
     return _first_close(quick, lambda corner: scaled(corner, unit), attempt)
+
+
+def _only(limits: Limits) -> Corner | None:
+    """Return the only weights that the bounds leave, if they leave one: nothing is to be solved, all rows are free."""
+    sole = limits.sole()
+    return None if sole is None else Corner(sole, np.zeros(limits.polytope().values.size))
 
 
 def _first_close(

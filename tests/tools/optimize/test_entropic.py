@@ -155,3 +155,27 @@ def test_losses_alone_change_nothing() -> None:
 def test_a_confidence_outside_is_refused(confidence: float) -> None:
     with pytest.raises(ValueError, match="confidence"):
         solve(book(2), "min_evar", confidence=confidence)
+
+
+@pytest.mark.parametrize("method", ["min_evar", "min_cvar", "mean_cvar"])
+@pytest.mark.parametrize("confidence", [0.4, 0.95])
+def test_a_scenario_of_probability_zero_changes_nothing(method: str, confidence: float) -> None:
+    possible = [[0.01, 0.02], [0.0, 0.01], [0.03, -0.01]]
+    alone = solve(possible, method, probabilities=[0.3, 0.3, 0.4], confidence=confidence)
+    beside = solve(
+        [possible[0], [-0.5, 1e6], *possible[1:]], method, probabilities=[0.3, 0, 0.3, 0.4], confidence=confidence
+    )
+    assert beside.weights == pytest.approx(alone.weights, abs=1e-14)
+    assert beside.value == pytest.approx(alone.value, rel=1e-12)
+    assert beside.bound == pytest.approx(alone.bound, rel=1e-12)
+    assert beside.worst_case is not None
+    assert alone.worst_case is not None
+    assert beside.worst_case[1] == 0.0
+    assert np.delete(beside.worst_case, 1) == pytest.approx(alone.worst_case, abs=1e-12)
+
+
+def test_the_largest_loss_may_be_one_that_cannot_happen() -> None:
+    found = solve([[0.01, 0.02], [0.0, 0.01], [-0.5, -0.4]], "min_evar", probabilities=[0.5, 0.5, 0], confidence=0.4)
+    assert found.weights == pytest.approx([0.0, 1.0], abs=1e-12)
+    assert found.gap is not None
+    assert found.gap <= 1e-12

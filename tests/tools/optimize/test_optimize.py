@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.optimize import METHODS, Infeasible, optimize
+from tools.optimize import METHODS, Infeasible, optimize, solve
 from tools.optimize.moments import Undefined
 from tools.risk.measures import conditional_value_at_risk
 from tools.units import FloatArray
@@ -273,3 +273,71 @@ def test_input_is_not_changed(method: str) -> None:
     returns.flags.writeable = caps.flags.writeable = False
     optimize(returns, method, max_weights=caps, group_caps=[(caps, 0.5)])
     assert (returns == kept).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"returns": np.zeros((0, 3))}, r"at least one day.*\(0, 3\)"),
+        ({"returns": [["a", "b"]]}, "returns must be made of numbers"),
+        ({"risk_free_rate": -2}, "risk_free_rate"),
+        ({"risk_free_rate": float("nan")}, "risk_free_rate"),
+        ({"max_weight": [1, 1]}, "max_weight"),
+        ({"max_weight": "all"}, "max_weight"),
+        ({"min_weight": [0.0, 0.1, 0.0]}, "min_weight"),
+        ({"confidence": float("nan")}, "confidence"),
+        ({"confidence": None}, "confidence"),
+        ({"confidence": 0.0}, "confidence"),
+        ({"risk_aversion": float("nan")}, "risk_aversion"),
+        ({"risk_aversion": -1.0}, "risk_aversion"),
+        ({"return_floor": [0.0, 0.0]}, "return_floor"),
+        ({"turnover": -1.0, "previous": [0.3, 0.3, 0.3]}, "turnover"),
+        ({"turnover": [1.0, 1.0], "previous": [0.3, 0.3, 0.3]}, "turnover"),
+        ({"previous": [0.5, 0.5]}, "previous"),
+        ({"previous": [np.nan, 0.5, 0.5]}, "previous"),
+        ({"mean": "high"}, "mean"),
+        ({"covariance": "none"}, "covariance"),
+        ({"probabilities": [[0.5, 0.5]]}, "probabilities"),
+        ({"group_caps": 3}, "group_caps"),
+        ({"group_caps": [([1],)]}, r"group_caps\[0\]"),
+        ({"group_caps": [([1, 0, 0], 0.5), ([1, 0, 0], 0.5, "a", "b")]}, r"group_caps\[1\]"),
+        ({"group_caps": [([1, 0, 0], [0.5, 0.5])]}, r"group_caps\[0\]"),
+        ({"group_caps": [([1, 0], 0.5)]}, r"group_caps\[0\]"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_everything_given_is_checked_by_name_whatever_the_method(
+    method: str, change: dict[str, Any], match: str
+) -> None:
+    arguments = {"returns": book(3)} | change
+    with pytest.raises(ValueError, match=match) as caught:
+        optimize(arguments.pop("returns"), method, **arguments)
+    assert not isinstance(caught.value, Infeasible | Undefined)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_the_only_portfolio_is_the_answer_whatever_the_data(method: str, seed: int) -> None:
+    """Two days of twenty assets whose volatilities span nine orders of magnitude: no solver has to see that."""
+    random = np.random.default_rng(seed)
+    returns = random.standard_t(2, (2, 20)) * 0.01 * 10.0 ** random.integers(-6, 3, 20)
+    weights = where_defined(returns, method, max_weight=1 / 20, min_weight=0.01)
+    assert weights is None or weights == pytest.approx(np.full(20, 1 / 20), abs=1e-12)
+    floors = random.dirichlet(np.ones(20))
+    weights = where_defined(returns, method, max_weights=floors, group_caps=[(np.ones(20), 1.0)])
+    assert weights is None or weights == pytest.approx(floors, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["min_variance", "min_cvar", "mean_cvar", "min_evar"])
+def test_data_as_small_as_residue_is_not_called_alike(method: str) -> None:
+    """Returns of 1e-13 count as rounding: the weights tie, which is no optimum of what was given, and is said."""
+    small = solve(book(3, scale=1e-13), method)
+    assert small.weights == pytest.approx(np.full(3, 1 / 3), abs=1e-12)
+    assert not small.exact
+    assert small.note is not None
+    assert "rounding" in small.note
+    assert small.value != small.bound
+    same = solve(np.full((60, 3), 1e-4), method)
+    assert same.exact
+    assert same.note is not None
+    assert "rounding" not in same.note
