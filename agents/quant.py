@@ -33,8 +33,9 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     vetoed = state.get("vetoed", {})
     steps = Steps("quant", state)
     plan = state.get("plan") or _plan(mandate, runtime.context)
-    weighing = workspace.weighing or _weighing(plan, mandate, market, runtime.context, steps)
-    workspace.weighing = weighing
+    if state["round"] == 0 or workspace.weighing is None:  # later rounds keep what was weighed already
+        workspace.weighing = _weighing(plan, mandate, market, runtime.context, steps)
+    weighing = workspace.weighing
     drafts = steps.call(
         "build_candidates",
         {
