@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agents.world import Moving
     from tools.candidates import Assessed, CandidateSet, Measured
     from tools.candidates.outlook import Outlook
-    from tools.candidates.weighing import Weighing
+    from tools.candidates.posing import Weighing
     from tools.exposure import Exposures
     from tools.market.evidence import Evidence
     from tools.market.snapshot import Market, Progress

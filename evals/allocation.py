@@ -28,7 +28,7 @@ from evals.outcomes import Cost, Interval, Outcome, bootstrap_mean, outcome, tur
 from tools.candidates.all_in import leaving
 from tools.candidates.caps import caps_of
 from tools.candidates.construct import WINDOW_DAYS
-from tools.candidates.weighing import SMALLEST_WEIGHT, expected_shortfall
+from tools.candidates.posing import SMALLEST_WEIGHT, expected_shortfall
 from tools.errors import MarketError
 from tools.market.evidence import Evidence
 from tools.market.snapshot import Progress, Source

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tools.candidates.caps import caps_of
-from tools.candidates.weighing import NO_WEIGHTS, SMALLEST_WEIGHT, TINIEST_WEIGHT, Weighing, weigh
+from tools.candidates.posing import SMALLEST_WEIGHT, Weighing
+from tools.candidates.weighing import NO_WEIGHTS, TINIEST_WEIGHT, weigh
 from tools.optimize import SolverFailed
 from tools.optimize.linear import minimise
 from tools.records import Emptied, Mandate, Optimisation, ProfileId, Unsolved, WeightMethod

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from tools.candidates.construct import Draft
 from tools.candidates.gates import Assessed
-from tools.candidates.weighing import NO_WEIGHTS, Weighing, free_weights
+from tools.candidates.posing import Weighing
+from tools.candidates.weighing import NO_WEIGHTS, free_weights
 from tools.records import LimitEvent, ProfileId
 from tools.strategies.profiles import Limits
 from tools.units import significant

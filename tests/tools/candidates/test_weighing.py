@@ -14,17 +14,8 @@ from weighed import DAYS, MAXIMISED, hazard, random_pools, renamed, selected, we
 
 from tools.candidates import build_candidates
 from tools.candidates.outlook import YEARS
-from tools.candidates.weighing import (
-    CHOOSING,
-    SMALLEST_WEIGHT,
-    Weighing,
-    Weighted,
-    _outward,
-    expected_shortfall,
-    free_weights,
-    weigh,
-    window_shift,
-)
+from tools.candidates.posing import CHOOSING, SMALLEST_WEIGHT, Weighing, expected_shortfall
+from tools.candidates.weighing import Weighted, _outward, free_weights, weigh, window_shift
 from tools.optimize.moments import Undefined
 from tools.records import Mandate
 from tools.strategies.objectives import METHOD_WORDS
