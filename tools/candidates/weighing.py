@@ -174,19 +174,30 @@ class _Search:
     def solved(
         self, pools: Sequence[Pool], sizes: Sequence[float] = (SMALLEST_WEIGHT, TINIEST_WEIGHT), most: int | None = None
     ) -> Solved:
-        """Solve; where positions worth their transactions do not fit the caps, small ones do."""
+        """Solve; where positions worth their transactions do not fit the caps, small ones do.
+
+        Profiles often choose among the same pools: what was solved for one is known for the other.
+        """
+        parts = None if self.parts is None else self.parts.tobytes()
+        simple = self._simple if self.method == "min_loss" else -math.inf
+        ids = tuple(pool.id for pool in pools)
+        key = "solved", self.method, ids, tuple(sizes), most, self.days, parts, simple, self.limits.model_dump_json()
+        if key not in self.weighing.known:
+            self.weighing.known[key] = self._solved(pools, sizes, most or len(pools), simple)
+        found: Solved = self.weighing.known[key]
+        return found
+
+    def _solved(self, pools: Sequence[Pool], sizes: Sequence[float], most: int, simple: float) -> Solved:
+        caps = self.caps(pools)
         for size in sizes:
+            limits = caps.limits(min(size, 0.5 / len(pools), float(caps.upper.min())))
             try:
-                return METHODS[self.method](self._task(pools, size, most or len(pools)))
+                return METHODS[self.method](
+                    Task(pools, caps, limits, self.days, self.weighing, most, simple, self.parts)
+                )
             except Infeasible as error:
                 conflict = error
         raise conflict
-
-    def _task(self, pools: Sequence[Pool], size: float, most: int) -> Task:
-        caps = self.caps(pools)
-        limits = caps.limits(min(size, 0.5 / len(pools), float(caps.upper.min())))
-        simple = self._simple if self.method == "min_loss" else -math.inf
-        return Task(pools, caps, limits, self.days, self.weighing, most, simple, self.parts)
 
     @functools.cached_property
     def _simple(self) -> float:
