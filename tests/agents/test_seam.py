@@ -53,6 +53,8 @@ def stable(value: Any) -> Any:
 def about_the_market(recommendation: Recommendation) -> Any:
     """What no model has a say in: everything but the choice, what is written about it, and what it cost."""
     record = stable(plain(recommendation))
+    for candidate in record["candidates"]:
+        candidate["optimisation"]["window_shift"] = None  # reckoned for the choice alone
     decided = {"choice", "alternatives", "reason", "derived", "rationale", "flowchart", "trace", "usage", "run_id"}
     return {key: value for key, value in record.items() if key not in decided}
 
