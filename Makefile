@@ -52,7 +52,7 @@ imports: .venv/dev
 	@$(PEERS)/python -m compileall -q agents tools evals plimsoll prompts
 	@touch $@
 
-forgeries: .venv/dev ## forge a thousand figures instead of the four hundred of the tests
+forgeries: .venv/dev ## forge a thousand figures instead of the two hundred of the tests
 	FORGERIES=1000 $(BIN)/python -m pytest tests/plimsoll/test_forgeries.py
 
 peers: .venv-peers/ready ## set up the environment of the libraries that bench and parity compare with

@@ -19,7 +19,7 @@ from command import BTC_QUESTION, ETH_QUESTION, USD_QUESTION, plimsoll
 from tools.verify import verify
 
 RUNS = [(USD_QUESTION, "2025-02-28"), (ETH_QUESTION, "2025-09-26"), (BTC_QUESTION, "2025-09-26")]
-FORGERIES = int(os.environ.get("FORGERIES", "400"))  # 1,000 with `make forgeries`
+FORGERIES = int(os.environ.get("FORGERIES", "210"))  # 1,000 with `make forgeries`
 # What no checker can compute from the market rows: how long things took, and hashes of what is not kept.
 UNCHECKED = re.compile(r"/(trace|usage|created_at|run_id|schema_version)\b|/flowchart/graph\b")
 _NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
