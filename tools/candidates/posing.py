@@ -54,7 +54,7 @@ class Weighing:
     curve: Callable[[Pool], RateCurve] | None = None
     gas: Callable[[Pool], Cost] | None = None
     horizon_days: int = DAYS_PER_YEAR
-    known: dict[Any, Any] = field(default_factory=dict, repr=False)
+    known: dict[Any, Any] = field(init=False, default_factory=dict, repr=False)  # a changed copy starts anew
 
     def dilution(self, pools: Sequence[Pool], weights: FloatArray | None = None) -> FloatArray:
         """Return what the own deposit takes off each pool's rate (n_pools,), at ``weights`` or equal parts of it."""
