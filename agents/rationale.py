@@ -45,8 +45,6 @@ _KINDS = {
     "unknown": ", which is not known",
 }
 
-
-_KINDS_TIED = {"protocol", "issuer", "curator", "bridge"}  # beside a single point; its tokens fall with it
 _WIRES = {
     "cvar_95": "the simulated tail loss (CVaR) passes",
     "token_discount": "a token in it trades off its peg by",

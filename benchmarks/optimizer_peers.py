@@ -21,7 +21,6 @@ from tools.units import FloatArray
 Peer = Callable[[str, FloatArray, Mapping[str, Any]], FloatArray]
 
 CONFIDENCE = 0.95
-LIMITS = ("max_weight", "min_weight", "max_weights", "group_caps", "return_floor", "previous", "turnover")
 
 
 class NotOffered(Exception):

@@ -125,7 +125,7 @@ def train_part(panel: Panel, split: dt.date) -> RateBook:
     return RateBook(known.apy, ~np.isnan(known.apy))
 
 
-def test_parts(recorded: Recorded, split: dt.date) -> list[RateBook]:
+def held_out_books(recorded: Recorded, split: dt.date) -> list[RateBook]:
     """Return the days from a split to the end of the record, once for each of ``SETS`` sets of eligible pools.
 
     The sets are drawn from those that are open on the day of the split; all of them at once where they are no more than
@@ -150,7 +150,7 @@ def evaluate(
     """
     recorded = recorded_book(panel, "USD")
     for split in splits:
-        books = test_parts(recorded, split)
+        books = held_out_books(recorded, split)
         end = split + dt.timedelta(days=books[0].days - 1)
         agents = [train([train_part(panel, split)], DqnSettings(seed=seed)) for seed in seeds] if train else []
         for amount in AMOUNTS_USD:

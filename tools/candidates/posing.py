@@ -242,10 +242,7 @@ def _net_yield(task: Task) -> Solved:
         amount,
         weighing.horizon_days,
         fixed_cost_usd=[2.0 * (weighing.gas(pool).value or 0.0) if sized else 0.0 for pool in pools],
-        exit_cost=[
-            None if pool.single or not sized else Leaving(pool.row.tvl_usd, len(pool.tokens), pegged=True)
-            for pool in pools
-        ],
+        exit_cost=[_leaving(pool) if sized else None for pool in pools],
         expected_loss=task.outlook.expected_loss(pools),
         upper=task.caps.upper,
         upper_names=task.caps.names,

@@ -5,12 +5,10 @@ from tools.sizing.break_even import break_even_days, bridge_cost
 from tools.sizing.dilution import RateCurve, at_size, curve_of, flat
 from tools.sizing.envelope import Leaving
 from tools.sizing.lending import dilution_tables
-from tools.sizing.table import SizeRow, size_table
 
 __all__ = [
     "Leaving",
     "RateCurve",
-    "SizeRow",
     "SizedAllocation",
     "allocate",
     "at_size",
@@ -19,5 +17,4 @@ __all__ = [
     "curve_of",
     "dilution_tables",
     "flat",
-    "size_table",
 ]
