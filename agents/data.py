@@ -37,38 +37,46 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     mandate = state["mandate"]
     assert mandate.asset is not None
     asset = mandate.asset
-    steps = Steps("data", state)
+    steps = Steps("data", state, runtime)
     as_of = context.settings.as_of
+    workspace = context.workspace  # an earlier run on this market may have filled it
     market = steps.call(
         "read_market",
         {"asset": asset, "as_of": as_of.isoformat() if as_of else None},
-        lambda: read_market(
-            context.source,
-            asset,
-            as_of,
-            functools.partial(_screen, asset=asset),
-            protocol_tvl,
-            context.progress,
-            dilution_tables() if asset == "USD" else (),
+        lambda: (
+            workspace.market
+            or read_market(
+                context.source,
+                asset,
+                as_of,
+                functools.partial(_screen, asset=asset),
+                protocol_tvl,
+                context.progress,
+                dilution_tables() if asset == "USD" else (),
+            )
         ),
         lambda m: m.sha256,
     )
-    risks = ProtocolRisks(market, context.settings.facts)
+    risks = workspace.risks or ProtocolRisks(market, context.settings.facts)
     universe = steps.call(
         "build_universe",
         {"asset": asset, "snapshot_sha256": market.sha256},
-        lambda: build_universe(market, asset, risks),
+        lambda: workspace.universe or build_universe(market, asset, risks),
         lambda u: [pool.id for pool in u.pools],
     )
-    workspace = context.workspace
     workspace.market, workspace.risks, workspace.universe = market, risks, universe
     workspace.features = steps.call(
         "pool_features",
         {"pools": [pool.id for pool in universe.pools]},
-        lambda: {
-            pool.id: pool_features(pool.history, pool.row, universe.benchmark_apy, exit_cost=None, days_to_exit=None)
-            for pool in universe.pools
-        },
+        lambda: (
+            workspace.features
+            or {
+                pool.id: pool_features(
+                    pool.history, pool.row, universe.benchmark_apy, exit_cost=None, days_to_exit=None
+                )
+                for pool in universe.pools
+            }
+        ),
         lambda found: {pool_id: features.model_dump() for pool_id, features in found.items()},
     )
     summary = _summary(market, universe, mandate)

@@ -1,4 +1,7 @@
-"""Decision: score the candidates, choose among those that passed every gate, and say why; or say that none did."""
+"""Decision: score the candidates, choose among those that passed every gate, and say why; or say that none did.
+
+decision (scores, and what the seat proposes) ── approval (a person, where one is to be asked) ── settle (the choice)
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from langgraph.runtime import Runtime
+from langgraph.types import interrupt
 
 from agents.prompts import prompt
 from agents.prose import SLOTS, check_prose
 from agents.quant import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
+from agents.restore import restored
 from agents.state import Context, State, Steps, Workspace
 from agents.world import moving_of
 from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures
 from tools.candidates.gates import position_share
 from tools.candidates.watch import sized_features, watched
 from tools.candidates.weighing import window_shift
+from tools.errors import Declined, UsageError
 from tools.forecast.interval import forecast_portfolio
 from tools.market.snapshot import Market
 from tools.records import (
     Alternative,
     Alternatives,
+    Approval,
     Asset,
     Candidate,
     CandidatePool,
@@ -56,8 +63,9 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     context = runtime.context
     mandate, market = state["mandate"], state["market"]
     assert market is not None
-    steps = Steps("decision", state)
-    assessed = context.workspace.assessed
+    steps = Steps("decision", state, runtime)
+    workspace = restored(state, runtime)
+    assessed = workspace.assessed
     preset = context.settings.preset
     scores = steps.call(
         "score_candidates",
@@ -70,7 +78,7 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         ),
         lambda found: [score.model_dump() for score in found],
     )
-    workspace, money = context.workspace, amount_usd(mandate, market)
+    money = amount_usd(mandate, market)
     candidates = [_candidate(a, score, money, workspace) for a, score in zip(assessed, scores, strict=True)]
     update: dict[str, Any] = {
         "candidates": candidates,
@@ -89,13 +97,52 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "alternatives": _alternatives(None, mandate, market),
         }
     decided = _decide(best, mandate, context)
-    chosen = next(candidate for candidate in best if candidate.id == decided.candidate_id)
+    return update | {"decided": decided.candidate_id, "prose": decided.prose}
+
+
+def approval(state: State) -> dict[str, Any]:
+    """Ask a person before the choice is final; the graph waits here, for as long as it takes.
+
+    The person is shown ``{"proposed": id, "shortlist": [{"id", "net_apy"}, …]}`` and answers ``{"candidate": id}`` with
+    an id of that shortlist, or None for none of them.
+
+    Raises
+    ------
+    Declined
+        When the person wants none of them.
+    UsageError
+        When the answer names anything else.
+    """
+    plan = state.get("plan")
+    best = shortlist(state["candidates"], plan.methods[-1] if plan else None)
+    proposed = state["decided"]
+    answer = interrupt(
+        {"proposed": proposed, "shortlist": [{"id": c.id, "net_apy": c.risk.all_in.net_apy} for c in best]}
+    )["candidate"]
+    if answer is None:
+        raise Declined("you declined the choice; nothing was written")
+    if answer not in {candidate.id for candidate in best}:
+        raise UsageError(f"{answer!r} is not in the shortlist: {', '.join(candidate.id for candidate in best)}")
+    update: dict[str, Any] = {"decided": answer, "approval": Approval(proposed=proposed, chosen=answer)}
+    # What a model wrote in favour of another candidate says nothing of this one.
+    return update | ({"prose": {}} if answer != proposed else {})
+
+
+def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Make the proposed candidate the choice: amounts, what it will earn, when to leave it, how its weights move."""
+    workspace = restored(state, runtime)
+    mandate, market, candidates = state["mandate"], state["market"], state["candidates"]
     asset = mandate.asset
-    assert workspace.market is not None
+    assert market is not None
     assert asset is not None
+    assert workspace.market is not None
     assert workspace.weighing is not None
+    steps = Steps("decision", state, runtime)
+    chosen = next(candidate for candidate in candidates if candidate.id == state["decided"])
+    plan = state.get("plan")
+    best = shortlist(candidates, plan.methods[-1] if plan else None)
     choice = _choice(chosen, mandate, market, workspace.market)
-    picked = next(a for a in assessed if a.measured.draft.id == chosen.id)
+    picked = next(a for a in workspace.assessed if a.measured.draft.id == chosen.id)
     forecast = steps.call(
         "forecast_portfolio",
         {"candidate": chosen.id, "horizon_days": choice.expected.horizon_days},
@@ -104,9 +151,9 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     )
     limits, days = limits_for(mandate), chosen.window.days
     shift = window_shift(chosen.method, picked.measured.draft.pools, limits, workspace.weighing, days)
-    update["candidates"] = [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates]
-    update["limit_events"] = [*update["limit_events"], *capped(picked, limits, days, workspace.weighing)]
-    return update | {
+    return {
+        "candidates": [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates],
+        "limit_events": capped(picked, limits, days, workspace.weighing),
         "outcome": "choice",
         "reason": f"{chosen.id} has the best score of those that passed every limit"
         if chosen is best[0]
@@ -114,7 +161,7 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "choice": choice,
         "forecast": forecast,
         "alternatives": _alternatives(choice, mandate, market),
-        "prose": decided.prose,
+        "trace": steps.taken,
     }
 
 

@@ -50,20 +50,27 @@ def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     MandateError
         When the question cannot be read, contradicts itself, or names no asset.
     """
-    steps = Steps("intake", state)
+    steps = Steps("intake", state, runtime)
     question = state["question"]
+    given = runtime.context.given
+    if given is not None:
+        return {"mandate": _usable(given), "round": 0}
     reading = steps.call(
         "read_question", {"question": question}, lambda: read(question), lambda r: r.mandate.model_dump()
     )
     mandate = reading.mandate
     if mandate.intent != "out_of_scope":
-        mandate = _completed(mandate, reading.stated, question, runtime.context)
-        check_mandate(mandate)
-        if mandate.asset is None:
-            raise MandateError(ASK_FOR_ASSET)
+        mandate = _usable(_completed(mandate, reading.stated, question, runtime.context))
         return {"mandate": mandate, "round": 0, "trace": steps.taken}
     reason = mandate.notes[0] if mandate.notes else "what was asked is not about earning yield on ETH, BTC or dollars"
     return {"mandate": mandate, "outcome": "out_of_scope", "reason": reason, "trace": steps.taken}
+
+
+def _usable(mandate: Mandate) -> Mandate:
+    check_mandate(mandate)
+    if mandate.asset is None:
+        raise MandateError(ASK_FOR_ASSET)
+    return mandate
 
 
 def _completed(mandate: Mandate, stated: frozenset[str], question: str, context: Context) -> Mandate:

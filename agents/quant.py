@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from langgraph.runtime import Runtime
 
+from agents.data import data
 from agents.prompts import prompt
 from agents.state import Context, State, Steps
 from agents.world import dependence, moving_of
@@ -28,10 +29,12 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     workspace = runtime.context.workspace
     mandate, market = state["mandate"], state["market"]
     assert market is not None
+    if workspace.universe is None:  # the run goes on in another process: its arrays are computed again
+        data(state, runtime)
     assert workspace.universe is not None
     universe = workspace.universe
     vetoed = state.get("vetoed", {})
-    steps = Steps("quant", state)
+    steps = Steps("quant", state, runtime)
     plan = state.get("plan") or _plan(mandate, runtime.context)
     if state["round"] == 0 or workspace.weighing is None:  # later rounds keep what was weighed already
         workspace.weighing = _weighing(plan, mandate, market, runtime.context, steps)

@@ -6,7 +6,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from agents.quant import DEFAULT_HORIZON_DAYS, amount_usd, limits_for
+from agents.quant import DEFAULT_HORIZON_DAYS, amount_usd, limits_for, quant
 from agents.state import Context, State, Steps
 from agents.world import dependence, moving_of
 from tools.candidates import World, all_in_views, assess_candidates, pool_mark, sent_back, vetoes
@@ -22,9 +22,11 @@ def risk(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     workspace = runtime.context.workspace
     mandate, market = state["mandate"], state["market"]
     assert market is not None
+    if not workspace.measured:  # the run goes on in another process: its arrays are computed again
+        quant({**state, "round": state["round"] - 1}, runtime)
     assert workspace.universe is not None
     limits = limits_for(mandate)
-    steps = Steps("risk", state)
+    steps = Steps("risk", state, runtime)
     ids = [candidate.draft.id for candidate in workspace.measured]
     world = _world(state, runtime.context, steps)
     losses = steps.call(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 from tools.records import (
     Alternatives,
+    Approval,
+    Assumption,
     Candidate,
     Choice,
     Conflict,
@@ -33,6 +35,8 @@ from tools.records import (
 from tools.strategies.profiles import Preset
 
 if TYPE_CHECKING:
+    from langgraph.runtime import Runtime
+
     from agents.models import Seat
     from agents.world import Moving
     from tools.candidates import Assessed, CandidateSet, Measured
@@ -67,6 +71,8 @@ class State(TypedDict, total=False):
     """one sentence on the outcome"""
     market: MarketSummary | None
     """what market was seen"""
+    assumptions: list[Assumption]
+    """rates that the run was told to assume instead of the market's"""
     plan: Plan | None
     """which weight methods quant tries, and for what"""
     round: int
@@ -83,6 +89,10 @@ class State(TypedDict, total=False):
     """every limit that fired, with what it found and left"""
     protocols: list[ProtocolEvidence]
     """what the protocol risks of the candidates' pools rest on"""
+    decided: str
+    """the candidate that the seat proposes"""
+    approval: Approval | None
+    """what a person said to it, where one was asked"""
     choice: Choice | None
     """the decision"""
     forecast: Forecast | str
@@ -114,6 +124,19 @@ class Workspace:
     measured: tuple[Measured, ...] = ()
     assessed: tuple[Assessed, ...] = ()
 
+    def shared(self) -> Workspace:
+        """Return what does not depend on the mandate, for another run on the same market and asset."""
+        return Workspace(
+            market=self.market,
+            risks=self.risks,
+            universe=self.universe,
+            features=self.features,
+            hits=self.hits,
+            hazards=self.hazards,
+            outlook=self.outlook,
+            moving=self.moving,
+        )
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -127,40 +150,54 @@ class Settings:
     facts: Path | None = None
     hazard_rates: Mapping[str, float] = field(default_factory=dict)
     off: tuple[str, ...] = ()
+    assumed: Mapping[str, float] = field(default_factory=dict)
+    """pool → the APY of the day that it is assumed to pay, whatever the market says"""
+    approve: bool = False
+    """a person is asked before the choice is final"""
 
 
 @dataclass
 class Context:
-    """The world of one run: its market, the model's seat, its settings and its clock."""
+    """The world of one run: its market, the model's seat, its settings and its clock.
+
+    What one run read may serve another of the same market and day: see ``Workspace.shared``.
+    """
 
     source: Evidence
     seat: Seat
     settings: Settings = field(default_factory=Settings)
+    given: Mandate | None = None
+    """the mandate, where a conversation has read it already: the question is then kept, and not read"""
     workspace: Workspace = field(default_factory=Workspace)
     progress: Progress | None = None
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
 
 class Steps:
-    """Records the tools that one agent calls: arguments and results by hash, and the time each took."""
+    """Records the tools that one agent calls: arguments and results by hash, and the time each took.
 
-    def __init__(self, agent: str, state: State) -> None:
+    Each call is told to whoever listens to the graph, as it begins and as it ends.
+    """
+
+    def __init__(self, agent: str, state: State, runtime: Runtime[Context]) -> None:
         self._agent = agent
         self._first = len(state.get("trace", []))
+        self._tell = runtime.stream_writer
         self.taken: list[TraceStep] = []
 
     def call(self, tool: str, arguments: Mapping[str, Any], function: Callable[[], T], result: Callable[[T], Any]) -> T:
         """Call a tool and note it; ``arguments`` and ``result`` give the plain data that stand for it in the hashes."""
+        self._tell({"event": "tool", "agent": self._agent, "tool": tool})
         started = time.perf_counter()
         value = function()
-        self.taken.append(
-            TraceStep(
-                agent=self._agent,
-                step=self._first + len(self.taken),
-                tool=tool,
-                arguments_sha256=digest(arguments),
-                result_sha256=digest(result(value)),
-                seconds=round(time.perf_counter() - started, 4),
-            )
+        taken = TraceStep(
+            agent=self._agent,
+            step=self._first + len(self.taken),
+            tool=tool,
+            arguments_sha256=digest(arguments),
+            result_sha256=digest(result(value)),
+            seconds=round(time.perf_counter() - started, 4),
         )
+        self.taken.append(taken)
+        self._tell({"event": "tool_done", "agent": self._agent, "tool": tool, "seconds": taken.seconds})
         return value

@@ -1,32 +1,41 @@
 """The workflow: intake → data → quant → risk → decision → report. Assembly and routing only.
 
-    intake ─┬─ out of scope ──────────────────────────────┐
-            └─ data ─┬─ not enough data ──────────────────┤
-                     └─ quant ⇄ risk ── decision ─────────┴─ report
+    intake ─┬─ out of scope ──────────────────────────────────────────────────────┐
+            └─ data ─┬─ not enough data ──────────────────────────────────────────┤
+                     └─ quant ⇄ risk ── decision ─┬─ nothing passes ──────────────┤
+                                                  └─ (approval) ── settle ────────┴─ report
 
-Risk sends quant back once, with the pools that keep a permitted profile from passing and the rule each breaks.
+Risk sends quant back once, with the pools that keep a permitted profile from passing and the rule each breaks. At
+``approval`` the graph stops until a person has answered.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Protocol
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Interrupt
 from langsmith.run_helpers import tracing_context
 
 from agents.data import data
-from agents.decision import decision
+from agents.decision import approval, decision, settle
+from agents.events import Listener, told
 from agents.intake import intake
 from agents.models import Seat, policy_seat
 from agents.quant import quant
 from agents.report import report
 from agents.risk import risk
-from agents.state import Context, Question, Settings, State
+from agents.state import Context, Question, Settings, State, Workspace
+from tools.errors import UsageError
 from tools.market.evidence import Evidence
 from tools.market.snapshot import Progress, Source
-from tools.records import Recommendation
+from tools.records import Mandate, Recommendation
 
 Workflow = CompiledStateGraph[State, Context, Question, State]
 
@@ -46,8 +55,19 @@ def after_risk(state: State) -> Literal["quant", "decision"]:
     return "quant" if state.get("vetoed") else "decision"
 
 
+def after_decision(state: State, runtime: Runtime[Context]) -> Literal["approval", "settle", "report"]:
+    """Where candidates passed, one becomes the choice: at once, or after a person was asked."""
+    if state.get("outcome"):
+        return "report"
+    return "approval" if runtime.context.settings.approve else "settle"
+
+
 def build_workflow(checkpointer: Any = None) -> Workflow:
-    """Return the compiled graph; ``Context`` brings the market and the model's seat at run time."""
+    """Return the compiled graph; ``Context`` brings the market and the model's seat at run time.
+
+    With a checkpointer it stops at ``approval`` and goes on with ``Command(resume=…)``, in another process too: what
+    stands in its state is enough, and the arrays are computed again.
+    """
     graph = StateGraph(State, context_schema=Context, input_schema=Question)
     for name, node in (
         ("intake", intake),
@@ -55,6 +75,8 @@ def build_workflow(checkpointer: Any = None) -> Workflow:
         ("quant", quant),
         ("risk", risk),
         ("decision", decision),
+        ("approval", approval),
+        ("settle", settle),
         ("report", report),
     ):
         graph.add_node(name, node)
@@ -63,33 +85,93 @@ def build_workflow(checkpointer: Any = None) -> Workflow:
     graph.add_conditional_edges("data", after_data)
     graph.add_edge("quant", "risk")
     graph.add_conditional_edges("risk", after_risk)
-    graph.add_edge("decision", "report")
+    graph.add_conditional_edges("decision", after_decision)
+    graph.add_edge("approval", "settle")
+    graph.add_edge("settle", "report")
     graph.add_edge("report", END)
     return graph.compile(checkpointer=checkpointer)
+
+
+class Asker(Protocol):
+    """Asks a person to approve a choice: is given the proposal, returns a candidate's id, or None to decline."""
+
+    def __call__(self, proposal: Mapping[str, Any]) -> str | None:
+        """Return the id of a candidate of the proposal's shortlist; None declines."""
 
 
 def advise(
     question: str,
     source: Source,
     *,
+    given: Mandate | None = None,
     seat: Seat | None = None,
     settings: Settings | None = None,
+    workspace: Workspace | None = None,
     progress: Progress | None = None,
+    listen: Listener | None = None,
+    ask: Asker | None = None,
     now: dt.datetime | None = None,
 ) -> tuple[Recommendation, Context]:
     """Answer one question on one market: the whole workflow, once.
+
+    Parameters
+    ----------
+    given
+        The mandate, where a conversation has read it already; the question is then only kept, not read.
+    workspace
+        What an earlier run on the same market and asset left (``Workspace.shared``).
+    listen
+        Is told what each agent does as it happens (``agents.events``).
+    ask
+        Asks the person when ``settings.approve`` is set.
 
     Returns the recommendation, and the context with the evidence that was read and the conversation with the model.
 
     Raises
     ------
+    Declined
+        When the person who was asked wants none of the shortlist.
     PlimsollError
         As its nodes do: a question or a market that cannot be used, a required model that failed.
     """
+    settings = settings or Settings()
     evidence = source if isinstance(source, Evidence) else Evidence(source)
-    context = Context(source=evidence, seat=seat or policy_seat(), settings=settings or Settings(), progress=progress)
+    context = Context(
+        source=evidence,
+        seat=seat or policy_seat(),
+        settings=settings,
+        given=given,
+        workspace=workspace or Workspace(),
+        progress=progress,
+    )
     if now is not None:
         context.now = lambda: now
+    start: Any = {"question": question}
+    graph = build_workflow(InMemorySaver() if settings.approve else None)
+    while True:
+        final, waiting = _streamed(graph, start, context, listen)
+        if waiting is None:
+            return final["recommendation"], context
+        if ask is None:
+            raise UsageError("a person is to approve the choice, and nobody can be asked")
+        start = Command(resume={"candidate": ask(waiting.value)})
+
+
+def _streamed(graph: Workflow, start: Any, context: Context, listen: Listener | None) -> tuple[State, Interrupt | None]:
+    """Run the graph to its end or to where it waits, telling what happens; returns its state, and what it waits for."""
+    final: State = {}
+    waiting: Interrupt | None = None
+    config: RunnableConfig = {"configurable": {"thread_id": "run"}}
     with tracing_context(enabled=False):
-        final = build_workflow().invoke({"question": question}, context=context)
-    return final["recommendation"], context
+        stream: Iterator[Any] = graph.stream(
+            start, config, context=context, stream_mode=["custom", "updates", "values"]
+        )
+        for mode, part in stream:
+            if mode == "values":
+                final = part
+            elif mode == "updates" and "__interrupt__" in part:
+                waiting = part["__interrupt__"][0]
+            elif listen is not None:
+                for event in told(mode, part):
+                    listen(event)
+    return final, waiting

@@ -20,7 +20,7 @@ from tools.errors import UsageError, VerificationError
 from tools.flowchart import build_graph, to_png, to_svg
 from tools.market.sources import SavedSource
 from tools.pictures import draw
-from tools.records import Recommendation
+from tools.records import Mandate, Recommendation
 
 RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
     "recommendation.json",
@@ -102,6 +102,9 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
         "hazard": settings.hazard,
         "hazard_rates": dict(settings.hazard_rates),
         "off": list(settings.off),
+        "assumed": dict(settings.assumed),
+        "given": None if context.given is None else context.given.model_dump(mode="json"),
+        "approved": None if recommendation.approval is None else recommendation.approval.chosen,
         "model": context.seat.name,
         "transcript": context.seat.transcript,
     }
@@ -149,10 +152,21 @@ def replay(folder: Path) -> Replay:
             hazard_rates=request["hazard_rates"],
             facts=folder / FACTS if (folder / FACTS).is_file() else None,
             off=tuple(request["off"]),
+            assumed=request["assumed"],
+            approve=request["approved"] is not None,
         )
+        given = None if request["given"] is None else Mandate.model_validate(request["given"])
         seat = _seat(request)
         now = dt.datetime.fromisoformat(request["created_at"])
-        again, context = advise(request["question"], SavedSource(folder), seat=seat, settings=settings, now=now)
+        again, context = advise(
+            request["question"],
+            SavedSource(folder),
+            given=given,
+            seat=seat,
+            settings=settings,
+            ask=lambda _: request["approved"],
+            now=now,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise VerificationError(f"{folder / REQUEST} does not hold what a replay needs: {error}") from error
     differences = list(_differences(saved, again.model_dump(mode="json"), ""))

@@ -114,6 +114,9 @@ def _check_request(record: dict[str, Any], request: dict[str, Any], findings: Fi
         if name in request or name == "question":
             meaning = f"what {run_folder.REQUEST} says"
             findings.same(pointers.get(name, f"/{name}"), value, request.get(name), meaning)
+    if isinstance(request.get("assumed"), dict):
+        assumed = {entry["pool_id"]: entry["apy"] for entry in record["assumptions"]}
+        findings.same("/assumptions", assumed, request["assumed"], f"what {run_folder.REQUEST} says")
     rates = request.get("hazard_rates")
     if isinstance(rates, dict):
         check_set_rates(record, rates, findings)

@@ -68,6 +68,9 @@ def _check_chosen(
         _check_best(candidate, rivals, record, findings)
     findings.number("/choice/amount", choice["amount"], amounts(record)[0], "the mandate's amount in its asset")
     findings.same("/choice/method", choice["method"], candidate["method"], "the candidate's method")
+    if record["approval"] is not None:
+        taken = record["approval"]["chosen"]
+        findings.same("/choice/candidate_id", choice["candidate_id"], taken, "what the person took")
     named = record["mandate"]["profile"]
     if named is not None:
         findings.same("/choice/candidate_id", candidate["profile"], named, "the profile that the user named")
@@ -80,7 +83,7 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
     """See that the chosen candidate leads: by score, then by the method planned last, the smaller volatility, the id.
 
     Totals that differ in the last bits only may have been taken for equal, or not: both are right. A model other than
-    the embedded policy may choose from the shortlist.
+    the embedded policy, and a person who was asked, may choose from the shortlist.
     """
     findings.recomputed += 1
     total = candidate["score"]["total"]
@@ -91,7 +94,8 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
         return
     better = sum(rival["score"]["total"] > total + TIE for rival in rivals)
     shortlisted = total >= best - SHORTLIST_MARGIN - TIE and better < SHORTLIST_LENGTH
-    if record["usage"]["model"] == POLICY or not shortlisted:
+    by_policy = record["usage"]["model"] == POLICY and record["approval"] is None
+    if by_policy or not shortlisted:
         mine, other = printable(candidate["id"]), printable(first["id"])
         what = f"is {mine} with a score of {total}, but {other} with {first['score']['total']} comes first"
         findings.at("/choice/candidate_id", what, first["id"], candidate["id"])

@@ -31,9 +31,23 @@ def check_market(book: Book, findings: Findings) -> None:
         ("pools_eligible", len(book.eligible), "the number of pools of the benchmark"),
     ):
         findings.same(f"/market/{name}", market[name], expected, meaning)
+    _check_assumptions(book, findings)
     _check_repairs(book, findings)
     _check_price(book, findings)
     _check_risk_free(book, findings)
+
+
+def _check_assumptions(book: Book, findings: Findings) -> None:
+    """See that the saved rows pay what the run was told to assume."""
+    for place, entry in enumerate(book.record["assumptions"]):
+        rows = book.evidence.rows.get(entry["pool_id"], [])
+        paid = as_number(rows[0].get("apy")) if len(rows) == 1 else None
+        findings.number(
+            f"/assumptions/{place}/apy",
+            entry["apy"],
+            None if paid is None else paid / 100.0,
+            "the rate of its saved row",
+        )
 
 
 def _check_repairs(book: Book, findings: Findings) -> None:

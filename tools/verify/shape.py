@@ -14,7 +14,7 @@ from typing import Any
 from tools.verify.report import Findings, printable
 from tools.verify.strict_json import escape
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 LARGEST = 1e30  # no figure of a record comes near; below it no arithmetic of the checks overflows
 
 Shape = Callable[[Any, str, Findings], bool]
@@ -187,6 +187,7 @@ METHODS = (
 )  # fmt: skip
 DILUTION_MODELS = ("none", "shared", "square", "kinked")
 FORECAST_METHODS = ("last", "ewma", "ar1", "arima", "lstm")
+RUNGS = ("json_schema", "tool_call", "json_mode", "text")
 NODE_KINDS = ("protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown")
 MAX_NODES, MAX_LINKS = 1_000, 10_000
 
@@ -480,10 +481,18 @@ PROTOCOL = Fields(
         "known": flag,
     }
 )
+TASK_USAGE = Fields(
+    {
+        "task": text,
+        **dict.fromkeys(("calls", "input_tokens", "output_tokens"), count),
+        "rung": Optional(OneOf(RUNGS)),
+    }
+)
 FIGURE = Fields({"text": text, "start": count, "end": count, "pointer": text, "unit": OneOf(UNITS)})
 CLAIM = Fields(
     {"start": count, "end": count, "left": text, "op": OneOf(("<", "<=", ">", ">=", "==", "!=")), "right": text}
 )
+ASSUMPTION = Fields({**dict.fromkeys(("pool_id", "name"), text), "apy": number, "market_apy": OPTIONAL})
 
 RECOMMENDATION = Fields(
     {
@@ -494,6 +503,9 @@ RECOMMENDATION = Fields(
         "outcome": OneOf(("choice", "no_feasible_strategy", "not_enough_data", "out_of_scope")),
         "reason": text,
         "mandate": MANDATE,
+        "off": TEXTS,
+        "assumptions": Listed(ASSUMPTION, 100),
+        "approval": Optional(Fields(dict.fromkeys(("proposed", "chosen"), text))),
         "market": Optional(MARKET),
         "plan": Optional(PLAN),
         "candidates": Listed(CANDIDATE, 100),
@@ -535,8 +547,10 @@ RECOMMENDATION = Fields(
         "usage": Fields(
             {
                 "model": text,
-                **dict.fromkeys(("calls", "input_tokens", "output_tokens"), count),
+                **dict.fromkeys(("calls", "requests_refused", "cached", "input_tokens", "output_tokens"), count),
                 "seconds": number,
+                "rung": Optional(OneOf(RUNGS)),
+                "tasks": Listed(TASK_USAGE, 1_000),
                 "fallback": TEXTS,
             }
         ),

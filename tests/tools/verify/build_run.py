@@ -200,7 +200,7 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
     passed = [c for c in candidates if c["passed"]]
     chosen = max(passed, key=lambda c: c["score"]["total"])
     record: dict[str, Any] = {
-        "schema_version": "1.2",
+        "schema_version": "1.3",
         "run_id": "2025-02-28-0123456789ab",
         "created_at": "2026-01-02T03:04:05Z",
         "as_of": "2025-02-28T23:59:59Z",
@@ -208,6 +208,9 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
         "outcome": "choice",
         "reason": "best score",
         "mandate": _mandate(risk),
+        "off": [],
+        "assumptions": [],
+        "approval": None,
         "market": _market(inputs, rows),
         "plan": build_plan.plan(risk),
         "candidates": candidates,
@@ -244,9 +247,13 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
         "usage": {
             "model": "policy",
             "calls": 2,
+            "requests_refused": 0,
+            "cached": 0,
             "input_tokens": 0,
             "output_tokens": 0,
             "seconds": 0.25,
+            "rung": None,
+            "tasks": [{"task": "read", "calls": 2, "input_tokens": 0, "output_tokens": 0, "rung": None}],
             "fallback": [],
         },
     }
