@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 Asset = Literal["ETH", "BTC", "USD"]
 RiskLevel = Literal["low", "medium", "high"]
@@ -739,14 +739,33 @@ class TraceStep(Record):
     seconds: float
 
 
-class Usage(Record):
-    """What the model's seat cost. ``fallback`` lists each attempt that failed and what took over."""
+class TaskUsage(Record):
+    """What one task of the model's seat cost; ``rung`` is the form of output that its last answer came in."""
 
-    model: str
+    task: str
     calls: Count
     input_tokens: Count
     output_tokens: Count
+    rung: str | None
+
+
+class Usage(Record):
+    """What the model's seat cost. ``fallback`` lists each attempt that failed and what took over.
+
+    ``calls`` were answered or may be charged; ``requests_refused`` were turned down for the form of output that they
+    asked for, and cost nothing; ``cached`` answers were known from an earlier run. Tokens are those that the server
+    reports, 0 where it reports none. ``rung`` is the form of output of the last answer, ``tasks`` the same by task.
+    """
+
+    model: str
+    calls: Count
+    requests_refused: Count = 0
+    cached: Count = 0
+    input_tokens: Count
+    output_tokens: Count
     seconds: float
+    rung: str | None = None
+    tasks: list[TaskUsage] = []
     fallback: list[str]
 
 
@@ -762,10 +781,32 @@ class Conflict(Record):
     vetoed: Count
 
 
+class Assumption(Record):
+    """A rate that a run was told to assume: ``pool_id`` pays ``apy`` on the day, where the market says ``market_apy``.
+
+    Everything else is as the market has it, the pool's history included. ``market_apy`` is None where it says nothing
+    usable.
+    """
+
+    pool_id: str
+    name: str
+    apy: float
+    market_apy: float | None
+
+
+class Approval(Record):
+    """What a person said who was asked before the choice was final: the candidate proposed, and the one taken."""
+
+    proposed: str
+    chosen: str
+
+
 class Recommendation(Record):
     """Everything about one decision. Nothing that it used lives anywhere else, save the market rows saved beside it.
 
-    ``forecast_missing`` says why there is no ``forecast``; None where there is one.
+    ``forecast_missing`` says why there is no ``forecast``; None where there is one. ``off`` names what was switched off
+    (see ``agents.state.Switch``), ``assumptions`` the rates that the run was told to assume, ``approval`` what a person
+    said, None where nobody was asked.
     """
 
     schema_version: str
@@ -776,6 +817,9 @@ class Recommendation(Record):
     outcome: OutcomeKind
     reason: str
     mandate: Mandate
+    off: list[str]
+    assumptions: list[Assumption]
+    approval: Approval | None
     market: MarketSummary | None
     plan: Plan | None
     candidates: list[Candidate]
