@@ -1,0 +1,269 @@
+"""What a line changes of the mandate before: words that mean something only beside it, then those of a question.
+
+The first kind (``less risk``, ``also allow Base again``, ``without the cap``) is taken out of the text before
+``tools.question`` reads the rest, so that nothing is read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tools.dialogue.merging import KINDS, Wishes
+from tools.dialogue.records import Memory
+from tools.dialogue.vocabulary import line_of
+from tools.question import read
+from tools.question.grammar import Match
+from tools.question.line import Line
+from tools.records import Mandate, RiskLevel
+from tools.strategies.profiles import RISK_ORDER
+
+_LIST_OF = {"protocol": "protocols", "chain": "chains", "token": "tokens"}
+_GLUE = frozenset({",", "and", "or", "/", "&", "plus", "the", "also", "on", "nor", "pools", "then"})
+_LIFTED = {
+    "max_weight": ("max_weight",), "pools": ("min_pools", "max_pools"), "min_apy": ("min_apy",),
+    "min_tvl_usd": ("min_tvl_usd",), "max_drawdown": ("max_drawdown",), "max_var_95": ("max_var_95",),
+    "horizon_days": ("horizon_days",), "profile": ("profile",),
+    "chains": ("chains_include", "chains_exclude"), "protocols": ("protocols_include", "protocols_exclude"),
+    "tokens": ("tokens_include", "tokens_exclude"),
+}  # fmt: skip
+_LIMITS = ("allow_il", *(name for names in _LIFTED.values() for name in names))
+_TIMES = {"double": 2.0, "halve": 0.5, "triple": 3.0}
+_COUNTS = {"one_more_pool": (1, 1), "one_pool_less": (-1, -1), "more_pools": (1, None), "fewer_pools": (None, -1)}
+
+
+class _Rest:
+    """The line, and the places of what has been understood; the text that is left goes to the question's reader."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.taken: set[int] = set()
+
+    def take(self, name: str) -> list[Match]:
+        """Take the matches of a list that overlap nothing taken before."""
+        found = [match for match in self.line.find(f"talk.{name}") if self.taken.isdisjoint(match.span)]
+        self.taken.update(place for match in found for place in match.span)
+        return found
+
+    def text(self) -> str:
+        """Return the text without what was taken."""
+        letters = list(self.line.text)
+        for place in self.taken:
+            lexeme = self.line.lexemes[place]
+            letters[lexeme.start : lexeme.end] = " " * (lexeme.end - lexeme.start)
+        return "".join(letters)
+
+
+def read_wishes(line: Line, memory: Memory, before: Mandate) -> Wishes:
+    """Read what a line changes of the mandate before; what fits nothing stands in the notes.
+
+    Raises MandateError as the question's reader does.
+    """
+    wishes, rest = Wishes(), _Rest(line)
+    _lift(rest, wishes)
+    step = _risk_step(rest)
+    _count_pools(rest, wishes, memory)
+    _scale_amount(rest, wishes, before)
+    _read_names(rest, wishes, before)
+    _read_rest(rest, wishes, before)
+    if step:
+        _step_risk(wishes, before, step)
+    elif "risk" in wishes.values and before.profile is not None:
+        wishes.values.setdefault("profile", None)
+    _read_horizon(line, wishes)
+    _read_bare_amount(line, wishes, before)
+    return wishes
+
+
+# ---------------------------------------------------------------- limits that go
+
+
+def _lift(rest: _Rest, wishes: Wishes) -> None:
+    if rest.take("lift_all"):
+        wishes.values.update({name: [] if name.endswith("clude") else None for name in _LIMITS})
+    for name, fields in _LIFTED.items():
+        if rest.take(f"lift_{name}"):
+            wishes.values.update({field: [] if field.endswith("clude") else None for field in fields})
+
+
+# ---------------------------------------------------------------- risk, one level at a time
+
+
+def _risk_step(rest: _Rest) -> int:
+    """Return -1 for less risk, 1 for more, 0 where the words say neither or both."""
+    return int(bool(rest.take("more_risk"))) - int(bool(rest.take("less_risk")))
+
+
+def _step_risk(wishes: Wishes, before: Mandate, step: int) -> None:
+    """Move one level; a level that the words name as well goes first, and at the end of the scale a note says so."""
+    if "risk" in wishes.values:
+        return
+    at = RISK_ORDER.index(before.risk) + step
+    if not 0 <= at < len(RISK_ORDER):
+        wishes.notes.append(_end_of_scale(before.risk))
+        return
+    level: RiskLevel = RISK_ORDER[at]
+    wishes.values["risk"] = level
+    if before.profile is not None:  # a named profile is used whatever the risk: it would undo the step
+        wishes.values.setdefault("profile", None)
+
+
+def _end_of_scale(risk: RiskLevel) -> str:
+    if risk == "low":
+        return (
+            "risk is at its lowest level already; name the Ultra Safe profile, a smaller cap per pool or a largest loss"
+        )
+    return "risk is at its highest level already; name the Maximum Yield or High Risk profile, or lift a limit"
+
+
+# ---------------------------------------------------------------- numbers that what was said before gives
+
+
+def _count_pools(rest: _Rest, wishes: Wishes, memory: Memory) -> None:
+    for name, (low, high) in _COUNTS.items():
+        matches = rest.take(name)
+        if not matches:
+            continue
+        now = len(memory.pools)
+        if not now or now + (high or 0) < 1:
+            wishes.notes.append(rest.line.quote(matches[0].span))
+            continue
+        wishes.values["min_pools"] = None if low is None else now + low
+        wishes.values["max_pools"] = None if high is None else now + high
+
+
+def _scale_amount(rest: _Rest, wishes: Wishes, before: Mandate) -> None:
+    for name, factor in _TIMES.items():
+        matches = rest.take(name)
+        for field in ("amount", "amount_usd"):
+            known = getattr(before, field)
+            if matches and known is not None:
+                wishes.values[field] = known * factor
+        if matches and before.amount is None and before.amount_usd is None:
+            wishes.notes.append(rest.line.quote(matches[0].span))
+
+
+def _read_bare_amount(line: Line, wishes: Wishes, before: Mandate) -> None:
+    """Read ``what if I had 500`` as an amount of what is held, where nothing else has taken the number."""
+    if {"amount", "amount_usd"} & wishes.values.keys() or "asset" in wishes.values or before.asset is None:
+        return
+    for match in line.find("talk.bare_amount"):
+        lexeme = line.lexemes[match.captures["amount"]]
+        quote = line.quote(match.span)
+        noted = [note for note in wishes.notes if quote in note]
+        if noted and lexeme.get("num") > 0 and ("scaled" not in lexeme.flags or before.asset == "USD"):
+            wishes.values["amount"] = float(lexeme.get("num"))
+            wishes.notes = [note for note in wishes.notes if note not in noted]
+            return
+
+
+def _read_horizon(line: Line, wishes: Wishes) -> None:
+    """Read a part that is wanted back as a horizon as well: the money has to be there on that day."""
+    if "horizon_days" in wishes.values:
+        return
+    for match in line.find("horizon.part_back"):
+        periods = [line.lexemes[at].get("days") or line.lexemes[at].get("unit") for at in match.span]
+        days = [period for period in periods if period]
+        if len(days) == 1:
+            wishes.values["horizon_days"] = days[0]
+
+
+# ---------------------------------------------------------------- names in and out
+
+
+def _read_names(rest: _Rest, wishes: Wishes, before: Mandate) -> None:
+    """Read ``also allow Base again`` and ``get rid of Morpho``, which a question has no words for."""
+    for cue in rest.line.find("talk.drop_before"):
+        _take_names(rest, cue, wishes.excluded)
+    for cue in rest.line.find("talk.allow_before"):
+        if rest.line.word(cue.start - 1) not in _not_allowing(rest.line):
+            _take_names(rest, cue, wishes.allowed)
+    for cue in rest.line.find("talk.allow_after"):
+        _take_names_before(rest, cue, wishes)
+
+
+def _not_allowing(line: Line) -> frozenset[str]:
+    return frozenset(line.words.grammar.lists["talk.not_allow"])
+
+
+def _take_names(rest: _Rest, cue: Match, into: dict[str, set[str]]) -> None:
+    places = list(_names_from(rest, cue.end))
+    if places:
+        _put(rest, places, into)
+        rest.taken.update(range(cue.start, places[-1] + 1))
+
+
+def _names_from(rest: _Rest, start: int) -> Iterator[int]:
+    """Yield the places of the names that stand together from here on."""
+    at = start
+    while at < len(rest.line.lexemes) and at not in rest.taken:
+        if _kind(rest.line, at):
+            yield at
+        elif rest.line.word(at) not in _GLUE:
+            return
+        at += 1
+
+
+def _take_names_before(rest: _Rest, cue: Match, wishes: Wishes) -> None:
+    """Take the names right before ``again`` or ``is fine``, unless the words before them keep them out."""
+    at = cue.start - 1
+    places: list[int] = []
+    while at >= 0 and at not in rest.taken and (_kind(rest.line, at) or rest.line.word(at) in _GLUE):
+        places += [at] if _kind(rest.line, at) else []
+        at -= 1
+    before = rest.line.word(at)
+    refused = before in _not_allowing(rest.line) or rest.line.has("names.refuse", range(max(at - 3, 0), max(at + 1, 0)))
+    if places and not refused:
+        _put(rest, places, wishes.allowed)
+        rest.taken.update(range(min(places), cue.end))
+
+
+def _put(rest: _Rest, places: Iterable[int], into: dict[str, set[str]]) -> None:
+    for place in places:
+        kind = _kind(rest.line, place)
+        if kind:
+            into.setdefault(_LIST_OF[kind], set()).add(rest.line.lexemes[place].get(kind))
+
+
+def _kind(line: Line, place: int) -> str | None:
+    """Return what a name is; a coin such as ETH is an asset and no name."""
+    readings = line.lexemes[place].readings
+    if "coin" in readings and not ("chain" in readings and line.word(place - 1) in {"on", "allow", "add", "also"}):
+        return None
+    return next((kind for kind in _LIST_OF if kind in readings), None)
+
+
+# ---------------------------------------------------------------- the rest, as a question
+
+
+def _read_rest(rest: _Rest, wishes: Wishes, before: Mandate) -> None:
+    text = rest.text()
+    if not any(letter.isalnum() for letter in text):
+        return
+    reading = read(text, before=before)
+    found = reading.mandate.model_dump()
+    for name in reading.stated - {"intent"}:
+        kind, _, side = name.partition("_")
+        if kind in KINDS:
+            lists = wishes.only if side == "include" else wishes.excluded
+            lists.setdefault(kind, set()).update(found[name])
+        else:
+            wishes.values[name] = found[name]
+    wishes.notes += reading.mandate.notes
+
+
+def states_new_question(text: str) -> bool:
+    """Tell whether a line stands alone as a question: it says what is held and how much, or what is held and asks.
+
+    Words that go on from what was said before (same, instead, what if, also, and …) make it none.
+    """
+    line = line_of(text)
+    if line.has("talk.goes_on", line.whole) or line.match_at("talk.opens", line.whole):
+        return False
+    stated = read(text).stated
+    amount = not stated.isdisjoint({"amount", "amount_usd"})
+    if "asset" not in stated:
+        return False
+    others = stated - {"asset", "amount", "amount_usd", "intent"}
+    return (amount and (bool(others) or line.has("talk.asks", line.whole))) or (
+        not amount and line.has("talk.asks", line.whole) and bool(line.find("intent.recommend"))
+    )
