@@ -12,12 +12,13 @@ from tools.market.features import pool_features
 from tools.market.load import read_market
 from tools.market.quality import ParsedRows
 from tools.market.snapshot import Market
-from tools.records import Asset, Mandate, MarketSummary
+from tools.records import Asset, Assumption, Mandate, MarketSummary
 from tools.risk.lookup import ProtocolRisks
 from tools.sizing.lending import dilution_tables
 from tools.strategies.profiles import Limits, load_limits
 from tools.strategies.rates import risk_free_rate
 from tools.strategies.universe import Universe, build_universe, counted, price_on, protocol_tvl, ruled_out, screen
+from tools.units import safe_label
 
 # A choice among the few pools that happen to have a history is no choice: at least this share of the screened ones must
 # have one.
@@ -80,11 +81,23 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda found: {pool_id: features.model_dump() for pool_id, features in found.items()},
     )
     summary = _summary(market, universe, mandate)
-    update: dict[str, Any] = {"market": summary, "trace": steps.taken}
+    update: dict[str, Any] = {"market": summary, "assumptions": _assumptions(context), "trace": steps.taken}
     lacking = sum(count for reason, count in summary.excluded.items() if reason in _NO_HISTORY)
     if not universe.pools or lacking > (1.0 - MIN_HISTORY_COVERAGE) * summary.pools_screened:
         update |= {"outcome": "not_enough_data", "reason": _shortage(summary, lacking)}
     return update
+
+
+def _assumptions(context: Context) -> list[Assumption]:
+    """Name the pools whose rates the run was told to assume."""
+    market, universe = context.workspace.market, context.workspace.universe
+    assert market is not None
+    assert universe is not None
+    names = {pool.id: pool.name for pool in universe.pools}
+    return [
+        Assumption(pool_id=pool_id, name=names.get(pool_id) or safe_label(market.labels[pool_id].symbol), apy=apy)
+        for pool_id, apy in sorted(context.settings.assumed.items())
+    ]
 
 
 def _screen(parsed: ParsedRows, asset: Asset) -> dict[str, str]:

@@ -12,7 +12,7 @@ Risk sends quant back once, with the pools that keep a permitted profile from pa
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 from langchain_core.runnables import RunnableConfig
@@ -35,6 +35,7 @@ from agents.state import Context, Question, Settings, State, Workspace
 from tools.errors import UsageError
 from tools.market.evidence import Evidence
 from tools.market.snapshot import Progress, Source
+from tools.market.sources.altered import AlteredSource
 from tools.records import Mandate, Recommendation
 
 Workflow = CompiledStateGraph[State, Context, Question, State]
@@ -62,34 +63,37 @@ def after_decision(state: State, runtime: Runtime[Context]) -> Literal["approval
     return "approval" if runtime.context.settings.approve else "settle"
 
 
-def build_workflow(checkpointer: Any = None) -> Workflow:
+def build_workflow(checkpointer: Any = None, *, whole: bool = True) -> Workflow:
     """Return the compiled graph; ``Context`` brings the market and the model's seat at run time.
+
+    Not ``whole``, it ends once it is known which candidate would be chosen: no amounts, no text, no picture.
 
     With a checkpointer it stops at ``approval`` and goes on with ``Command(resume=…)``, in another process too: what
     stands in its state is enough, and the arrays are computed again.
     """
     graph = StateGraph(State, context_schema=Context, input_schema=Question)
-    for name, node in (
-        ("intake", intake),
-        ("data", data),
-        ("quant", quant),
-        ("risk", risk),
-        ("decision", decision),
-        ("approval", approval),
-        ("settle", settle),
-        ("report", report),
-    ):
+    nodes: dict[str, Any] = {"intake": intake, "data": data, "quant": quant, "risk": risk, "decision": decision}
+    if whole:
+        nodes |= {"approval": approval, "settle": settle, "report": report}
+    for name, node in nodes.items():
         graph.add_node(name, node)
+    ends: dict[Hashable, str] = {name: name if name in nodes else END for name in ("approval", "settle", "report")}
     graph.add_edge(START, "intake")
-    graph.add_conditional_edges("intake", after_intake)
-    graph.add_conditional_edges("data", after_data)
+    graph.add_conditional_edges("intake", after_intake, {"data": "data", **ends})
+    graph.add_conditional_edges("data", after_data, {"quant": "quant", **ends})
     graph.add_edge("quant", "risk")
     graph.add_conditional_edges("risk", after_risk)
-    graph.add_conditional_edges("decision", after_decision)
-    graph.add_edge("approval", "settle")
-    graph.add_edge("settle", "report")
-    graph.add_edge("report", END)
+    graph.add_conditional_edges("decision", after_decision, ends)
+    if whole:
+        graph.add_edge("approval", "settle")
+        graph.add_edge("settle", "report")
+        graph.add_edge("report", END)
     return graph.compile(checkpointer=checkpointer)
+
+
+def gather(source: Source, settings: Settings) -> Evidence:
+    """Return the source as a run reads it: what it answers is kept, with the rates in it that the run is to assume."""
+    return Evidence(AlteredSource(source, settings.assumed) if settings.assumed else source)
 
 
 class Asker(Protocol):
@@ -118,6 +122,8 @@ def advise(
     ----------
     given
         The mandate, where a conversation has read it already; the question is then only kept, not read.
+    source
+        A market; an ``Evidence`` is taken as it is, assumed rates included.
     workspace
         What an earlier run on the same market and asset left (``Workspace.shared``).
     listen
@@ -135,7 +141,7 @@ def advise(
         As its nodes do: a question or a market that cannot be used, a required model that failed.
     """
     settings = settings or Settings()
-    evidence = source if isinstance(source, Evidence) else Evidence(source)
+    evidence = source if isinstance(source, Evidence) else gather(source, settings)
     context = Context(
         source=evidence,
         seat=seat or policy_seat(),

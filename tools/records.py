@@ -782,16 +782,14 @@ class Conflict(Record):
 
 
 class Assumption(Record):
-    """A rate that a run was told to assume: ``pool_id`` pays ``apy`` on the day, where the market says ``market_apy``.
+    """A rate that a run was told to assume: ``pool_id`` pays ``apy`` on the day, whatever the market says.
 
-    Everything else is as the market has it, the pool's history included. ``market_apy`` is None where it says nothing
-    usable.
+    Everything else is as the market has it, the pool's history included.
     """
 
     pool_id: str
     name: str
     apy: float
-    market_apy: float | None
 
 
 class Approval(Record):

@@ -492,7 +492,7 @@ FIGURE = Fields({"text": text, "start": count, "end": count, "pointer": text, "u
 CLAIM = Fields(
     {"start": count, "end": count, "left": text, "op": OneOf(("<", "<=", ">", ">=", "==", "!=")), "right": text}
 )
-ASSUMPTION = Fields({**dict.fromkeys(("pool_id", "name"), text), "apy": number, "market_apy": OPTIONAL})
+ASSUMPTION = Fields({**dict.fromkeys(("pool_id", "name"), text), "apy": number})
 
 RECOMMENDATION = Fields(
     {

@@ -24,9 +24,10 @@ _UNIT_AFTER = re.compile(
 )
 # Where the names that a text may show stand; a name has letters, and no markup.
 _NAMES = re.compile(
-    r"/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
+    r"(?:/runs/[a-z][a-z0-9_]*)?(?:/assumptions/\d+/name|/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
     r"|/candidates/\d+/risk/exposure/nodes/\d+/name|/candidates/\d+/risk/stress/\d+/title"
-    r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+"
+    r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+)"
+    r"|/subjects/\d+/name"
 )
 _READS_AS_A_NAME = re.compile(r"(?=.*[^\W\d_])(?![-−]?[$€£]?[\d.,]+\s?(%|k|m|bn|bps?|percent)?$)", re.IGNORECASE)
 _ACTIVE = re.compile(r"[<>\[\]`|*]|\\")
@@ -138,6 +139,10 @@ def _units_of(pointer: str, document: dict[str, Any]) -> Sequence[str]:
     """Return the units that fit a field of the record, by its name; ``derived`` values have none of their own."""
     parts = tokens(pointer)
     name = parts[-1] if parts else ""
+    if parts[:1] == ["runs"]:  # of an answer: the rest points into one of its runs
+        parts = parts[2:]
+        run = document["runs"].get(tokens(pointer)[1])
+        document = run if isinstance(run, dict) else {}
     if parts[:1] == ["derived"] or parts[1:2] in (["excluded"], ["ruled_out"]):  # values of any kind; counts by rule
         return shape.UNITS
     if name.endswith("_usd"):
@@ -197,7 +202,9 @@ def _check_rows(figures: Sequence[Figure], markdown: str, document: dict[str, An
 
 
 def _pool_of(pointer: str, document: dict[str, Any]) -> str | None:
-    match = re.match(r"/candidates/[0-9]+/pools/[0-9]+(?=/)|/choice/pools/[0-9]+(?=/)", pointer)
+    match = re.match(
+        r"(?:/runs/[a-z][a-z0-9_]*)?(?:/candidates/[0-9]+/pools/[0-9]+|/choice/pools/[0-9]+)(?=/)", pointer
+    )
     if match is None:
         return None
     try:
