@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from tools.dialogue.concepts import load_concepts
 from tools.dialogue.dates import UnreadableDay, day_meant
 from tools.dialogue.merging import Wishes, changes_between, merge
@@ -13,7 +15,7 @@ from tools.question import read
 from tools.question.intent import foreign_assets, foreign_reason, intent_of, refusal
 from tools.question.line import Line
 from tools.question.text import clean
-from tools.records import Mandate
+from tools.records import Mandate, ProfileId
 
 ASK_FOR_ASSET = (
     "Say first what you hold: ETH, BTC or dollars, for example 'Put 250 ETH to work, low risk'; "
@@ -204,7 +206,7 @@ def _why_or_explain(line: Line, memory: Memory, subject: Subject | None) -> Turn
             return Turn(kind="explain", concept=concept)
         return Turn(kind="why", subject=subject)
     if intent_of(line) == "compare" or line.has("talk.compare", line.whole):
-        if subject is None and concept is not None and "treasury" not in concept:
+        if subject is None and concept is not None and not line.has("talk.benchmark", line.whole):
             return Turn(kind="explain", concept=concept)
         return Turn(kind="compare", subject=subject or _other_subject(line))
     if not _explains(line):
@@ -228,9 +230,10 @@ def _concept(line: Line) -> str | None:
 
 def _explains(line: Line) -> bool:
     """Tell whether the words ask what something is, or are nothing but its name."""
-    if line.has("talk.explain", line.whole) or intent_of(line) == "explain":
+    if line.has("talk.explain", line.whole):
         return True
     terms = {at for name in load_concepts() for match in line.find(f"term.{name}") for at in match.span}
+    terms -= {at for name in get_args(ProfileId) for match in line.find(f"term.{name}") for at in match.span}
     fillers = line.words.words("talk.filler")
     return bool(terms) and all(at in terms or line.word(at) in fillers for at in line.whole)
 

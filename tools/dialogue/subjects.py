@@ -30,7 +30,7 @@ def read_subject(line: Line, memory: Memory) -> Subject | None:
 
     ``it`` and ``that one`` are the subject before. Raises NoSuchPlace for a place that the last answer does not have.
     """
-    found = _by_place(line, memory) or _by_name(line, memory)
+    found = _by_id(line, memory) or _by_place(line, memory) or _by_name(line, memory)
     if found is None and memory.subject is not None and line.has("talk.pronoun", line.whole):
         return memory.subject
     return found
@@ -46,7 +46,14 @@ def _words(line: Line, matches: Iterable[range]) -> str:
     return line.quote(range(min(span.start for span in spans), max(span.stop for span in spans)))
 
 
-# ---------------------------------------------------------------- by place
+# ---------------------------------------------------------------- by place, or by id
+
+
+def _by_id(line: Line, memory: Memory) -> Subject | None:
+    """Return the candidate whose id stands in the line, in which the lexer sees a profile and some words."""
+    text = line.text.lower()
+    named = [candidate for candidate in memory.ranked if re.search(rf"(?<![\w.]){re.escape(candidate)}(?!\w)", text)]
+    return _candidate(named[0], named[0]) if named else None
 
 
 def _by_place(line: Line, memory: Memory) -> Subject | None:

@@ -13,9 +13,10 @@ from tools.question.line import Line
 # Words that make a name of an ambiguous word behind them, where the talk is of an answer: "why fluid", "leave curve".
 _BEFORE_NAMES = (
     "why", "include", "including", "allow", "add", "leave", "pick", "choose", "chosen", "picked", "back", "explain",
-    "compare", "want", "isnt", "wasnt", "didnt", "cut", "kick", "ditch", "lose", "dump", "toss", "exit", "wheres", "would", "will",
-    "readmit", "permit", "unban", "with", "trust", "have", "scrap", "forget",
+    "compare", "want", "isnt", "wasnt", "didnt", "cut", "kick", "ditch", "lose", "dump", "toss", "exit", "wheres",
+    "would", "will", "readmit", "permit", "unban", "with", "trust", "have", "scrap", "forget",
 )  # fmt: skip
+_BEHIND_NAMES = ("fine", "ok", "okay", "allowed", "acceptable", "alright", "good", "back", "welcome", "missing")
 
 
 @cache
@@ -28,7 +29,7 @@ def vocabulary() -> Lexicon:
         for name, phrases in table.items()
     }
     terms = {f"term.{name}": concept.aliases for name, concept in load_concepts().items()}
-    return extended({**lists, **terms}, _BEFORE_NAMES)
+    return extended({**lists, **terms}, {"before": _BEFORE_NAMES, "excluded": _BEHIND_NAMES})
 
 
 def line_of(text: str) -> Line:

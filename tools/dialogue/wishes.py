@@ -6,7 +6,7 @@ The first kind (``less risk``, ``also allow Base again``, ``without the cap``) i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tools.dialogue.merging import KINDS, Wishes
 from tools.dialogue.records import Memory
@@ -148,7 +148,7 @@ def _read_bare_amount(line: Line, wishes: Wishes, before: Mandate) -> None:
         return
     for match in line.find("talk.bare_amount"):
         lexeme = line.lexemes[match.captures["amount"]]
-        quote = line.quote(match.span)
+        quote = line.quote(match.span).rstrip("?! ")
         noted = [note for note in wishes.notes if quote in note]
         if noted and lexeme.get("num") > 0 and ("scaled" not in lexeme.flags or before.asset == "USD"):
             wishes.values["amount"] = float(lexeme.get("num"))
@@ -211,10 +211,16 @@ def _take_names_before(rest: _Rest, cue: Match, wishes: Wishes) -> None:
         places += [at] if _kind(rest.line, at) else []
         at -= 1
     before = rest.line.word(at)
-    refused = before in _not_allowing(rest.line) or rest.line.has("names.refuse", range(max(at - 3, 0), max(at + 1, 0)))
+    refused = before in _not_allowing(rest.line) or rest.line.has("names.refuse", _clause_before(rest.line, places, at))
     if places and not refused:
         _put(rest, places, wishes.allowed)
         rest.taken.update(range(min(places), cue.end))
+
+
+def _clause_before(line: Line, places: Sequence[int], at: int) -> range:
+    """Return the last words before the names within their clause."""
+    start = line.clause_of(min(places)).start if places else at
+    return range(max(at - 2, start), max(at + 1, start))
 
 
 def _put(rest: _Rest, places: Iterable[int], into: dict[str, set[str]]) -> None:

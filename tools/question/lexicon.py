@@ -98,10 +98,10 @@ def lexicon() -> Lexicon:
     )
 
 
-def extended(lists: Mapping[str, Sequence[str]], before_names: Iterable[str]) -> Lexicon:
+def extended(lists: Mapping[str, Sequence[str]], beside: Mapping[str, Iterable[str]]) -> Lexicon:
     """Return the vocabulary with phrase lists of another room, whose words are then known and put right as well.
 
-    ``before_names`` are further words that make a name of an ambiguous word behind them.
+    ``beside`` adds words to those that make a name of an ambiguous word (see ``names.toml``).
     """
     base = lexicon()
     spoken = _literals(lists) - base.known_words
@@ -109,7 +109,7 @@ def extended(lists: Mapping[str, Sequence[str]], before_names: Iterable[str]) ->
     return replace(
         base,
         grammar=Grammar({**base.grammar.lists, **lists}),
-        beside={**base.beside, "before": base.beside["before"] | frozenset(before_names)},
+        beside={name: words | frozenset(beside.get(name, ())) for name, words in base.beside.items()},
         known_words=base.known_words | spoken,
         plain_words=base.plain_words | spoken,
         correctable=correctable,

@@ -38,7 +38,7 @@ def read(question: str, *, before: Mandate | None = None) -> Reading:
     refused = refusal(line)
     reason = refused.reason if refused else None
     intent = "out_of_scope" if reason else intent_of(line)
-    if intent == "explain":
+    if intent == "explain" and before is None:
         read_amounts(line, draft, Names(), intent, (), ())
     else:
         _read_fields(line, draft, intent or "recommend", before)
@@ -52,7 +52,7 @@ def _read_fields(line: Line, draft: Draft, intent: str, before: Mandate | None) 
     """Take each field in turn; what one has understood the next ones leave alone."""
     set_periods_aside(line, draft)
     parts = read_parts(line)
-    caps = read_limits(line, draft)
+    caps = read_limits(line, draft, before.asset if before else None)
     read_horizon(line, draft)
     names = read_names(line, draft, intent)
     read_amounts(line, draft, names, intent, parts, caps, before)
