@@ -366,7 +366,7 @@ def test_a_saved_conversation_repeats_itself_and_calls_nobody(
 
 
 def test_a_saved_conversation_knows_that_there_was_no_time_to_ask_again() -> None:
-    def slow(messages: list[Any], seconds: float) -> models.Reply:
+    def slow(call: models.Call) -> models.Reply:
         threading.Event().wait(0.05)
         return models.Reply("hm")
 
