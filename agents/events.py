@@ -16,7 +16,7 @@ Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
 # The nodes that people know as one agent.
-_AGENT = {"approval": "decision", "settle": "decision"}
+_AGENT = {"approval": "decision", "settle": "decision", "ways_out": "decision"}
 
 
 def told(mode: str, part: Any) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
     intake ─┬─ out of scope ──────────────────────────────────────────────────────┐
             └─ data ─┬─ not enough data ──────────────────────────────────────────┤
-                     └─ quant ⇄ risk ── decision ─┬─ nothing passes ──────────────┤
+                     └─ quant ⇄ risk ── decision ─┬─ (ways_out: nothing passes) ──┤
                                                   └─ (approval) ── settle ────────┴─ report
 
 Risk sends quant back once, with the pools that keep a permitted profile from passing and the rule each breaks. At
@@ -32,6 +32,7 @@ from agents.quant import quant
 from agents.report import report
 from agents.risk import risk
 from agents.state import Context, Question, Settings, State, Workspace
+from agents.ways_out import ways_out
 from tools.errors import UsageError
 from tools.market.evidence import Evidence
 from tools.market.snapshot import Progress, Source
@@ -56,10 +57,10 @@ def after_risk(state: State) -> Literal["quant", "decision"]:
     return "quant" if state.get("vetoed") else "decision"
 
 
-def after_decision(state: State, runtime: Runtime[Context]) -> Literal["approval", "settle", "report"]:
+def after_decision(state: State, runtime: Runtime[Context]) -> Literal["approval", "settle", "ways_out"]:
     """Where candidates passed, one becomes the choice: at once, or after a person was asked."""
     if state.get("outcome"):
-        return "report"
+        return "ways_out"
     return "approval" if runtime.context.settings.approve else "settle"
 
 
@@ -74,10 +75,12 @@ def build_workflow(checkpointer: Any = None, *, whole: bool = True) -> Workflow:
     graph = StateGraph(State, context_schema=Context, input_schema=Question)
     nodes: dict[str, Any] = {"intake": intake, "data": data, "quant": quant, "risk": risk, "decision": decision}
     if whole:
-        nodes |= {"approval": approval, "settle": settle, "report": report}
+        nodes |= {"approval": approval, "settle": settle, "ways_out": ways_out, "report": report}
     for name, node in nodes.items():
         graph.add_node(name, node)
-    ends: dict[Hashable, str] = {name: name if name in nodes else END for name in ("approval", "settle", "report")}
+    ends: dict[Hashable, str] = {
+        name: name if name in nodes else END for name in ("approval", "settle", "ways_out", "report")
+    }
     graph.add_edge(START, "intake")
     graph.add_conditional_edges("intake", after_intake, {"data": "data", **ends})
     graph.add_conditional_edges("data", after_data, {"quant": "quant", **ends})
@@ -87,6 +90,7 @@ def build_workflow(checkpointer: Any = None, *, whole: bool = True) -> Workflow:
     if whole:
         graph.add_edge("approval", "settle")
         graph.add_edge("settle", "report")
+        graph.add_edge("ways_out", "report")
         graph.add_edge("report", END)
     return graph.compile(checkpointer=checkpointer)
 

@@ -51,6 +51,7 @@ def check_choice(record: JsonObject, findings: Findings) -> None:
             _check_chosen(choice, candidate, open_to_choice, record, findings)
     _check_alternatives(record, findings)
     _check_conflicts(record, findings)
+    _check_infeasible(record, findings)
 
 
 def _check_chosen(
@@ -224,6 +225,30 @@ def _check_conflicts(record: JsonObject, findings: Findings) -> None:
         _check_conflict(conflict, f"/conflicts/{place}", record["candidates"], findings)
     if record["conflicts"] and record["choice"] is not None:
         findings.at("/conflicts", "are named although there is a choice", "none", record["conflicts"])
+
+
+def _check_infeasible(record: JsonObject, findings: Findings) -> None:
+    """See that the limits said to be in conflict, and those that ways out change, are those of the mandate.
+
+    That nothing passes with them, and something without, takes solving: ``replay`` does that.
+    """
+    found, mandate = record["infeasible"], record["mandate"]
+    if found is None:
+        return
+    findings.same("/outcome", record["outcome"], "no_feasible_strategy", "the outcome of what is infeasible")
+    stated = [("conflict", entry["field"], entry["value"]) for entry in found["conflict"]]
+    stated += [("ways_out", entry["field"], entry["before"]) for entry in found["ways_out"]]
+    for part, field, value in stated:
+        own = mandate.get(field)
+        if not (own == value or (isinstance(own, list) and value in own)):
+            findings.at(
+                f"/infeasible/{part}", f"has {printable(value)} for {printable(field)}, which is not so", own, value
+            )
+    for entry in found["ways_out"]:
+        change = entry["relative_change"]
+        if change is not None:
+            exact = abs(entry["after"] - entry["before"]) / entry["before"]
+            findings.number("/infeasible/ways_out", change, exact, "the change in proportion")
 
 
 def _check_conflict(conflict: JsonObject, pointer: str, candidates: Sequence[JsonObject], findings: Findings) -> None:

@@ -26,7 +26,9 @@ _UNIT_AFTER = re.compile(
 _NAMES = re.compile(
     r"(?:/runs/[a-z][a-z0-9_]*)?(?:/assumptions/\d+/name|/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
     r"|/candidates/\d+/risk/exposure/nodes/\d+/name|/candidates/\d+/risk/stress/\d+/title"
-    r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+)"
+    r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+"
+    r"|/mandate/(chains|protocols|tokens)_(include|exclude)/\d+"
+    r"|/infeasible/(conflict/\d+/value|ways_out/\d+/before)(/\d+)?)"
     r"|/subjects/\d+/name"
 )
 _READS_AS_A_NAME = re.compile(r"(?=.*[^\W\d_])(?![-−]?[$€£]?[\d.,]+\s?(%|k|m|bn|bps?|percent)?$)", re.IGNORECASE)
