@@ -24,7 +24,7 @@ class Wishes:
     """What a line changes.
 
     ``values`` replace fields (None: no limit); ``excluded``, ``only`` and ``allowed`` hold names by kind of list:
-    kept out besides, let in alone, let in again.
+    kept out besides, let in alone, let in again. ``end_of_scale`` says why risk could move no further.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -32,6 +32,7 @@ class Wishes:
     only: dict[str, set[str]] = field(default_factory=dict)
     allowed: dict[str, set[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    end_of_scale: str | None = None
 
     @property
     def are_none(self) -> bool:
@@ -52,7 +53,7 @@ def merge(before: Mandate, wishes: Wishes) -> tuple[Mandate, list[str]]:
         _merge_names(fields, wishes, kind)
     if fields["asset"] != before.asset and before.asset is not None:
         dropped += _drop_foreign_names(fields, fields["asset"], wishes)
-    said = [*dropped, *wishes.notes]
+    said = [*dropped, *wishes.notes, *([wishes.end_of_scale] if wishes.end_of_scale else [])]
     fields["notes"] = list(dict.fromkeys([*before.notes, *said]))
     fields["intent"] = "recommend"
     merged = Mandate.model_validate(fields)

@@ -36,6 +36,14 @@ def read_subject(line: Line, memory: Memory) -> Subject | None:
     return found
 
 
+def subject_or_none(line: Line, memory: Memory) -> Subject | None:
+    """Return what ``read_subject`` does, None also for a place that the last answer does not have."""
+    try:
+        return read_subject(line, memory)
+    except NoSuchPlace:
+        return None
+
+
 def is_by_place(line: Line) -> bool:
     """Tell whether a place of the last answer is named: ``the second one``, ``pool 3``."""
     return bool(line.find("talk.ordinal")) or any(line.find(f"talk.{name}") for name in ("largest", "smallest"))

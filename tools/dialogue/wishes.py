@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tools.dialogue.merging import KINDS, Wishes
 from tools.dialogue.records import Memory
+from tools.dialogue.relative import count_pools, move_amount, read_bare_amount, read_part_back
+from tools.dialogue.rest import Rest
 from tools.dialogue.vocabulary import line_of
 from tools.question import read
 from tools.question.grammar import Match
@@ -27,30 +29,6 @@ _LIFTED = {
     "tokens": ("tokens_include", "tokens_exclude"),
 }  # fmt: skip
 _LIMITS = ("allow_il", *(name for names in _LIFTED.values() for name in names))
-_TIMES = {"double": 2.0, "halve": 0.5, "triple": 3.0}
-_COUNTS = {"one_more_pool": (1, 1), "one_pool_less": (-1, -1), "more_pools": (1, None), "fewer_pools": (None, -1)}
-
-
-class _Rest:
-    """The line, and the places of what has been understood; the text that is left goes to the question's reader."""
-
-    def __init__(self, line: Line) -> None:
-        self.line = line
-        self.taken: set[int] = set()
-
-    def take(self, name: str) -> list[Match]:
-        """Take the matches of a list that overlap nothing taken before."""
-        found = [match for match in self.line.find(f"talk.{name}") if self.taken.isdisjoint(match.span)]
-        self.taken.update(place for match in found for place in match.span)
-        return found
-
-    def text(self) -> str:
-        """Return the text without what was taken."""
-        letters = list(self.line.text)
-        for place in self.taken:
-            lexeme = self.line.lexemes[place]
-            letters[lexeme.start : lexeme.end] = " " * (lexeme.end - lexeme.start)
-        return "".join(letters)
 
 
 def read_wishes(line: Line, memory: Memory, before: Mandate) -> Wishes:
@@ -58,26 +36,26 @@ def read_wishes(line: Line, memory: Memory, before: Mandate) -> Wishes:
 
     Raises MandateError as the question's reader does.
     """
-    wishes, rest = Wishes(), _Rest(line)
+    wishes, rest = Wishes(), Rest(line)
     _lift(rest, wishes)
     step = _risk_step(rest)
-    _count_pools(rest, wishes, memory)
-    _scale_amount(rest, wishes, before)
+    count_pools(rest, wishes, memory)
+    move_amount(rest, wishes, before)
     _read_names(rest, wishes, before)
     _read_rest(rest, wishes, before)
     if step:
         _step_risk(wishes, before, step)
     elif "risk" in wishes.values and before.profile is not None:
         wishes.values.setdefault("profile", None)
-    _read_horizon(line, wishes)
-    _read_bare_amount(line, wishes, before)
+    read_part_back(line, wishes)
+    read_bare_amount(line, wishes, before)
     return wishes
 
 
 # ---------------------------------------------------------------- limits that go
 
 
-def _lift(rest: _Rest, wishes: Wishes) -> None:
+def _lift(rest: Rest, wishes: Wishes) -> None:
     if rest.take("lift_all"):
         wishes.values.update({name: [] if name.endswith("clude") else None for name in _LIMITS})
     for name, fields in _LIFTED.items():
@@ -88,7 +66,7 @@ def _lift(rest: _Rest, wishes: Wishes) -> None:
 # ---------------------------------------------------------------- risk, one level at a time
 
 
-def _risk_step(rest: _Rest) -> int:
+def _risk_step(rest: Rest) -> int:
     """Return -1 for less risk, 1 for more, 0 where the words say neither or both."""
     return int(bool(rest.take("more_risk"))) - int(bool(rest.take("less_risk")))
 
@@ -99,7 +77,7 @@ def _step_risk(wishes: Wishes, before: Mandate, step: int) -> None:
         return
     at = RISK_ORDER.index(before.risk) + step
     if not 0 <= at < len(RISK_ORDER):
-        wishes.notes.append(_end_of_scale(before.risk))
+        wishes.end_of_scale = _end_of_scale(before.risk)
         return
     level: RiskLevel = RISK_ORDER[at]
     wishes.values["risk"] = level
@@ -115,62 +93,10 @@ def _end_of_scale(risk: RiskLevel) -> str:
     return "risk is at its highest level already; name the Maximum Yield or High Risk profile, or lift a limit"
 
 
-# ---------------------------------------------------------------- numbers that what was said before gives
-
-
-def _count_pools(rest: _Rest, wishes: Wishes, memory: Memory) -> None:
-    for name, (low, high) in _COUNTS.items():
-        matches = rest.take(name)
-        if not matches:
-            continue
-        now = len(memory.pools)
-        if not now or now + (high or 0) < 1:
-            wishes.notes.append(rest.line.quote(matches[0].span))
-            continue
-        wishes.values["min_pools"] = None if low is None else now + low
-        wishes.values["max_pools"] = None if high is None else now + high
-
-
-def _scale_amount(rest: _Rest, wishes: Wishes, before: Mandate) -> None:
-    for name, factor in _TIMES.items():
-        matches = rest.take(name)
-        for field in ("amount", "amount_usd"):
-            known = getattr(before, field)
-            if matches and known is not None:
-                wishes.values[field] = known * factor
-        if matches and before.amount is None and before.amount_usd is None:
-            wishes.notes.append(rest.line.quote(matches[0].span))
-
-
-def _read_bare_amount(line: Line, wishes: Wishes, before: Mandate) -> None:
-    """Read ``what if I had 500`` as an amount of what is held, where nothing else has taken the number."""
-    if {"amount", "amount_usd"} & wishes.values.keys() or "asset" in wishes.values or before.asset is None:
-        return
-    for match in line.find("talk.bare_amount"):
-        lexeme = line.lexemes[match.captures["amount"]]
-        quote = line.quote(match.span).rstrip("?! ")
-        noted = [note for note in wishes.notes if quote in note]
-        if noted and lexeme.get("num") > 0 and ("scaled" not in lexeme.flags or before.asset == "USD"):
-            wishes.values["amount"] = float(lexeme.get("num"))
-            wishes.notes = [note for note in wishes.notes if note not in noted]
-            return
-
-
-def _read_horizon(line: Line, wishes: Wishes) -> None:
-    """Read a part that is wanted back as a horizon as well: the money has to be there on that day."""
-    if "horizon_days" in wishes.values:
-        return
-    for match in line.find("horizon.part_back"):
-        periods = [line.lexemes[at].get("days") or line.lexemes[at].get("unit") for at in match.span]
-        days = [period for period in periods if period]
-        if len(days) == 1:
-            wishes.values["horizon_days"] = days[0]
-
-
 # ---------------------------------------------------------------- names in and out
 
 
-def _read_names(rest: _Rest, wishes: Wishes, before: Mandate) -> None:
+def _read_names(rest: Rest, wishes: Wishes, before: Mandate) -> None:
     """Read ``also allow Base again`` and ``get rid of Morpho``, which a question has no words for."""
     for cue in rest.line.find("talk.drop_before"):
         _take_names(rest, cue, wishes.excluded)
@@ -185,14 +111,14 @@ def _not_allowing(line: Line) -> frozenset[str]:
     return frozenset(line.words.grammar.lists["talk.not_allow"])
 
 
-def _take_names(rest: _Rest, cue: Match, into: dict[str, set[str]]) -> None:
+def _take_names(rest: Rest, cue: Match, into: dict[str, set[str]]) -> None:
     places = list(_names_from(rest, cue.end))
     if places:
         _put(rest, places, into)
         rest.taken.update(range(cue.start, places[-1] + 1))
 
 
-def _names_from(rest: _Rest, start: int) -> Iterator[int]:
+def _names_from(rest: Rest, start: int) -> Iterator[int]:
     """Yield the places of the names that stand together from here on."""
     at = start
     while at < len(rest.line.lexemes) and at not in rest.taken:
@@ -203,7 +129,7 @@ def _names_from(rest: _Rest, start: int) -> Iterator[int]:
         at += 1
 
 
-def _take_names_before(rest: _Rest, cue: Match, wishes: Wishes) -> None:
+def _take_names_before(rest: Rest, cue: Match, wishes: Wishes) -> None:
     """Take the names right before ``again`` or ``is fine``, unless the words before them keep them out."""
     at = cue.start - 1
     places: list[int] = []
@@ -223,7 +149,7 @@ def _clause_before(line: Line, places: Sequence[int], at: int) -> range:
     return range(max(at - 2, start), max(at + 1, start))
 
 
-def _put(rest: _Rest, places: Iterable[int], into: dict[str, set[str]]) -> None:
+def _put(rest: Rest, places: Iterable[int], into: dict[str, set[str]]) -> None:
     for place in places:
         kind = _kind(rest.line, place)
         if kind:
@@ -241,7 +167,7 @@ def _kind(line: Line, place: int) -> str | None:
 # ---------------------------------------------------------------- the rest, as a question
 
 
-def _read_rest(rest: _Rest, wishes: Wishes, before: Mandate) -> None:
+def _read_rest(rest: Rest, wishes: Wishes, before: Mandate) -> None:
     text = rest.text()
     if not any(letter.isalnum() for letter in text):
         return

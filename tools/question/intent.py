@@ -27,7 +27,7 @@ _REFUSALS = (
             "price predictions are out of scope: Plimsoll says what an asset can earn at today's rates, with the range "
             "of what can happen to it",
         ),
-        (),
+        ("not_prediction",),
     ),
     (
         Refusal(
