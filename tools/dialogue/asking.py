@@ -28,12 +28,16 @@ def about_answer(line: Line, memory: Memory, about: TurnKind | None) -> Turn | N
     if about == "changed":
         return _changed(line, memory)
     if about == "prices":
-        return Turn(kind="prices", limits=_limits(line, memory))
+        return _prices(line, memory)
     if about == "mind":
         return Turn(kind="mind")
     subject = read_subject(line, memory)
     if about == "flips":
         return Turn(kind="flips", subject=subject)
+    if line.has("talk.rate_event", line.whole) and subject is not None:
+        return Turn(kind="flips", subject=subject, notes=[line.quote(line.whole)])
+    if line.has("talk.why_not_do", line.whole):
+        return None
     if about == "why_not" or (line.has("talk.what_about", line.whole) and not line.has("talk.goes_on", line.whole)):
         return _why_not(line, memory, subject)
     return _why_or_explain(line, memory, subject)
@@ -47,6 +51,14 @@ def _changed(line: Line, memory: Memory) -> Turn | None:
     if memory.as_of is not None and day > memory.as_of:
         raise UnreadableDay(f"{day} lies after the day of the last run, {memory.as_of}")
     return Turn(kind="changed", mandate=memory.mandate, since=day.isoformat())
+
+
+def _prices(line: Line, memory: Memory) -> Turn | None:
+    """Return what limits cost; a limit that is not there yet (``without Aave, what would I lose``) is a wish."""
+    limits, named = _limits(line, memory), subject_or_none(line, Memory())
+    if named is not None and not limits:
+        return changed_mandate(line, memory, memory.mandate or Mandate()) or Turn(kind="prices")
+    return Turn(kind="prices", limits=limits)
 
 
 def _limits(line: Line, memory: Memory) -> list[str]:
@@ -88,7 +100,8 @@ def _why_or_explain(line: Line, memory: Memory, subject: Subject | None) -> Turn
         return Turn(kind="compare", subject=subject or _other_subject(line))
     if not explains(line):
         return None
-    if subject is not None and subject.is_named and (is_by_place(line) or concept is None) and subject.profile is None:
+    named = subject is not None and subject.is_named
+    if named and (is_by_place(line) or concept is None):
         return Turn(kind="explain", subject=subject)
     return Turn(kind="explain", concept=concept) if concept is not None else None
 

@@ -65,7 +65,9 @@ def _out_of_scope(line: Line, about: TurnKind | None) -> str | None:
         return CANNOT_EXECUTE
     if any(line.asset_at(place) for place in line.whole):
         return None
-    named = [name for name in foreign_assets(line) if not _is_kept_out(line, name) and concept_of(line) is None]
+    if concept_of(line) is not None and explains(line):
+        return None
+    named = [name for name in foreign_assets(line) if not _is_kept_out(line, name)]
     return sentence(foreign_reason(named[0])) if named else None
 
 

@@ -56,6 +56,9 @@ def why_unclear(line: Line, memory: Memory, wishes: Wishes) -> str:
     if not wishes.are_none:
         return _stands_already(wishes)
     if is_by_place(line):
+        subject = subject_or_none(line, memory)
+        if subject is not None and subject.candidate is not None:
+            return "A candidate is not chosen by hand: name its profile, for example 'use Blue Chip'."
         return "A single pool cannot be kept out by itself: name its protocol, token or chain, for example 'no Curve'."
     if wishes.notes:
         return sentence(f"no limit can hold that: {wishes.notes[0]}")

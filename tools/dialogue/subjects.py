@@ -13,8 +13,9 @@ from tools.question.line import Line
 from tools.records import ProfileId, WeightMethod
 
 _RANKS = {
-    "first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5,
-    "sixth": 6, "6th": 6, "seventh": 7, "7th": 7, "eighth": 8, "8th": 8, "runner": 2, "next": 2,
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10,
+    "runner": 2, "next": 2,
 }  # fmt: skip
 _COINS = frozenset({"ETH", "BTC"})
 _POOL_WORDS = frozenset({"pool", "pools", "position", "vault", "line", "row", "entry"})
@@ -91,7 +92,8 @@ def _ends(line: Line) -> int:
 def _place(line: Line, match: Match, names: list[str]) -> int:
     """Return the place that is named, 1 for the first; 0 for the last."""
     if "rank" in match.captures:
-        value = line.lexemes[match.captures["rank"]].get("num")
+        said = line.word(match.captures["rank"])
+        value = line.lexemes[match.captures["rank"]].get("num") or (int(said) if said.isdecimal() else 0)
         return int(value) if value == int(value) and value >= 1 else -1
     return next((_RANKS[name.split()[0]] for name in names if name.split()[0] in _RANKS), 0)
 

@@ -16,7 +16,8 @@ _BEFORE_NAMES = (
     "compare", "want", "isnt", "wasnt", "didnt", "cut", "kick", "ditch", "lose", "dump", "toss", "exit", "wheres",
     "would", "will", "readmit", "permit", "unban", "with", "trust", "have", "scrap", "forget",
 )  # fmt: skip
-_BEHIND_NAMES = ("fine", "ok", "okay", "allowed", "acceptable", "alright", "good", "back", "welcome", "missing")
+_BEHIND_NAMES = ("would", "may", "can", "could", "should", "ban", "exclusion", "again", "back")
+_BEHIND_IS = ("fine", "ok", "okay", "allowed", "acceptable", "alright", "good", "back", "welcome", "missing")
 
 
 @cache
@@ -29,7 +30,8 @@ def vocabulary() -> Lexicon:
         for name, phrases in table.items()
     }
     terms = {f"term.{name}": concept.aliases for name, concept in load_concepts().items()}
-    return extended({**lists, **terms}, {"before": _BEFORE_NAMES, "excluded": _BEHIND_NAMES})
+    beside = {"before": _BEFORE_NAMES, "excluded": _BEHIND_IS, "behind": _BEHIND_NAMES}
+    return extended({**lists, **terms}, beside)
 
 
 def line_of(text: str) -> Line:

@@ -98,13 +98,16 @@ def _end_of_scale(risk: RiskLevel) -> str:
 
 def _read_names(rest: Rest, wishes: Wishes, before: Mandate) -> None:
     """Read ``also allow Base again`` and ``get rid of Morpho``, which a question has no words for."""
+    for match in rest.take("lift_names"):
+        _put(rest, match.captures.values(), wishes.allowed)
     for cue in rest.line.find("talk.drop_before"):
         _take_names(rest, cue, wishes.excluded)
     for cue in rest.line.find("talk.allow_before"):
         if rest.line.word(cue.start - 1) not in _not_allowing(rest.line):
             _take_names(rest, cue, wishes.allowed)
-    for cue in rest.line.find("talk.allow_after"):
-        _take_names_before(rest, cue, wishes)
+    for name, into in (("allow_after", wishes.allowed), ("drop_after", wishes.excluded)):
+        for cue in rest.line.find(f"talk.{name}"):
+            _take_names_before(rest, cue, into)
 
 
 def _not_allowing(line: Line) -> frozenset[str]:
@@ -129,8 +132,8 @@ def _names_from(rest: Rest, start: int) -> Iterator[int]:
         at += 1
 
 
-def _take_names_before(rest: Rest, cue: Match, wishes: Wishes) -> None:
-    """Take the names right before ``again`` or ``is fine``, unless the words before them keep them out."""
+def _take_names_before(rest: Rest, cue: Match, into: dict[str, set[str]]) -> None:
+    """Take the names right before ``again``, ``is fine`` or ``off the list``, unless kept out before."""
     at = cue.start - 1
     places: list[int] = []
     while at >= 0 and at not in rest.taken and (_kind(rest.line, at) or rest.line.word(at) in _GLUE):
@@ -139,7 +142,7 @@ def _take_names_before(rest: Rest, cue: Match, wishes: Wishes) -> None:
     before = rest.line.word(at)
     refused = before in _not_allowing(rest.line) or rest.line.has("names.refuse", _clause_before(rest.line, places, at))
     if places and not refused:
-        _put(rest, places, wishes.allowed)
+        _put(rest, places, into)
         rest.taken.update(range(min(places), cue.end))
 
 
