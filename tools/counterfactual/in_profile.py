@@ -87,14 +87,13 @@ def _dropped(
     broken = broken_rule(pool, load_profiles()[profile_id])
     if broken is not None:
         return "rule", Failure(rule=broken.rule, value=broken.value, limit=broken.limit)
-    emptied = next((one for one in record.emptied if one.profile == profile_id), None)
+    emptied = next((one.rule for one in record.emptied if one.profile == profile_id), None)
+    fired = {event.rule for event in record.limit_events if event.action == "sent_back"} | {emptied}
+    for failure in broken_alone(pool, record.mandate, limits):
+        if failure.rule in fired and (emptied == failure.rule or any(candidate.revised for candidate in own)):
+            return "sent_back", failure
     if emptied is not None:
-        return "emptied", Failure(rule=emptied.rule, value=None, limit=None)
-    if any(candidate.revised for candidate in own):
-        fired = {event.rule for event in record.limit_events if event.action == "sent_back"}
-        for failure in broken_alone(pool, record.mandate, limits):
-            if failure.rule in fired:
-                return "sent_back", failure
+        return "emptied", Failure(rule=emptied, value=None, limit=None)
     if ranking is not None and ranking.rank > ranking.looked_at:
         return "rank", None
     return "unweighted", None

@@ -203,8 +203,9 @@ class WhyNotCandidate(Record):
 class PoolInProfile(Record):
     """How far a pool came in one permitted profile.
 
-    ``rule``: it breaks ``failure``, one of the profile's own rules. ``emptied``: the profile has no candidate, for want
-    of pools under the rule in ``failure``. ``sent_back``: risk took it out for breaking ``failure`` by itself.
+    ``rule``: it breaks ``failure``, one of the profile's own rules. ``sent_back``: risk took it out for breaking
+    ``failure`` by itself. ``emptied``: the profile has no candidate, for want of other pools under the rule in
+    ``failure``, which has no value of this pool.
     ``rank``: it stands behind the pools that are looked at. ``unweighted``: it is looked at, and no weight method gave
     it a part. ``candidates``: it is in those of ``candidates``.
 
@@ -229,9 +230,9 @@ class WhyNotPool(Record):
     ``not_in_market``, ``excluded`` (tokens or quality of the data: ``failure``), ``ruled_out`` (by ``limits``, each of
     which does so alone), ``not_selected`` (``profiles`` say why each has it in no candidate), ``failed`` (only in
     candidates that fail a gate), ``lost`` (in candidates that passed and lost by score), ``held`` (with ``weight``).
-    ``candidates`` are those that hold it, the best score first. ``breaks`` are the limits of the level of risk, and the
-    smallest APY asked for, that money in this pool alone would break. ``profiles`` is empty before ``not_selected``, of
-    a pool that is held, and where no candidates were built for want of data.
+    ``candidates`` are those that hold it, those that passed first, then by score. ``breaks`` are the limits of the
+    level of risk, and the smallest APY asked for, that money in this pool alone would break. ``profiles`` is empty
+    before ``not_selected``, of a pool that is held, and where no candidates were built for want of data.
     """
 
     pool_id: str

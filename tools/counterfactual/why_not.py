@@ -97,7 +97,8 @@ def why_not_pool(record: Recommendation, market: Market, universe: Universe, poo
 
 def _of_eligible(record: Recommendation, universe: Universe, pool: Pool) -> WhyNotPool:
     holding = [one for one in record.candidates if any(held.pool_id == pool.id for held in one.pools)]
-    compared = [_compared(one, record) for one in sorted(holding, key=lambda one: (-one.score.total, one.id))]
+    holding.sort(key=lambda one: (not one.passed, -one.score.total, one.id))
+    compared = [_compared(one, record) for one in holding]
     limits = effective_limits(record.mandate, load_limits()[record.mandate.risk][universe.asset])
     breaks = broken_alone(pool, record.mandate, limits)
     held = [] if record.choice is None else [one for one in record.choice.pools if one.pool_id == pool.id]
