@@ -80,6 +80,8 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         ),
         lambda found: {pool_id: features.model_dump() for pool_id, features in found.items()},
     )
+    if context.journal is not None:
+        context.journal.keep(context.source)
     summary = _summary(market, universe, mandate)
     update: dict[str, Any] = {"market": summary, "assumptions": _assumptions(context), "trace": steps.taken}
     lacking = sum(count for reason, count in summary.excluded.items() if reason in _NO_HISTORY)

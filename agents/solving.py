@@ -15,6 +15,7 @@ from typing import Any
 from langsmith.run_helpers import tracing_context
 
 from agents.events import Listener
+from agents.journal import Journal
 from agents.models import Seat, policy_seat
 from agents.state import Context, Settings, State, Workspace
 from agents.workflow import Asker, advise, build_workflow, gather
@@ -51,6 +52,7 @@ class Solver:
         apys: Mapping[str, float] | None = None,
         as_of: dt.date | None = None,
         seat: Seat | None = None,
+        journal: Journal | None = None,
         approve: bool = False,
         ask: Asker | None = None,
         listen: Listener | None = None,
@@ -65,6 +67,7 @@ class Solver:
             evidence,
             given=mandate,
             seat=seat or policy_seat(),
+            journal=journal,
             settings=settings,
             workspace=workspace,
             listen=listen,
@@ -82,11 +85,14 @@ class Solver:
         """Return a function that tells whether a mandate leads to a choice."""
         return feasible_by(self.decide(as_of))
 
-    def seen(self, asset: Asset, as_of: dt.date | None) -> tuple[Market, Universe] | None:
-        """Return the market and the eligible pools as a run on them left them; None where there was none."""
-        _, workspace = self._read.get(self._key(asset, self._of(None, as_of, False)), (None, Workspace()))
-        if workspace.market is None or workspace.universe is None:
-            return None
+    def look(self, mandate: Mandate, as_of: dt.date | None) -> tuple[Market, Universe]:
+        """Return the market of a mandate and its eligible pools; where no run has read it yet, one does."""
+        key = self._key(mandate.asset, self._of(None, as_of, False))
+        if key not in self._read:
+            self._decided(mandate, {}, as_of)
+        _, workspace = self._read[key]
+        assert workspace.market is not None
+        assert workspace.universe is not None
         return workspace.market, workspace.universe
 
     def _decided(self, mandate: Mandate, apys: Mapping[str, float], as_of: dt.date | None) -> Decided:

@@ -27,6 +27,7 @@ from agents.data import data
 from agents.decision import approval, decision, settle
 from agents.events import Listener, told
 from agents.intake import intake
+from agents.journal import Journal
 from agents.models import Seat, policy_seat
 from agents.quant import quant
 from agents.report import report
@@ -113,6 +114,7 @@ def advise(
     *,
     given: Mandate | None = None,
     seat: Seat | None = None,
+    journal: Journal | None = None,
     settings: Settings | None = None,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
@@ -130,6 +132,9 @@ def advise(
         A market; an ``Evidence`` is taken as it is, assumed rates included.
     workspace
         What an earlier run on the same market and asset left (``Workspace.shared``).
+    journal
+        Where what the world says is kept: a run that was killed is run again with it, and the market is not read again.
+        The seat's own answers are kept by the seat (``agents.models.Seat.journal``).
     listen
         Is told what each agent does as it happens (``agents.events``).
     ask
@@ -145,6 +150,9 @@ def advise(
         As its nodes do: a question or a market that cannot be used, a required model that failed.
     """
     settings = settings or Settings()
+    kept = journal.evidence() if journal else None
+    if kept is not None:
+        source = kept
     evidence = source if isinstance(source, Evidence) else gather(source, settings)
     context = Context(
         source=evidence,
@@ -152,10 +160,13 @@ def advise(
         settings=settings,
         given=given,
         workspace=workspace or Workspace(),
+        journal=journal,
         progress=progress,
     )
-    if now is not None:
-        context.now = lambda: now
+    if now is not None or journal is not None:
+        began = now or context.now()
+        began = journal.started_at(began) if journal else began
+        context.now = lambda: began
     start: Any = {"question": question}
     graph = build_workflow(InMemorySaver() if settings.approve else None)
     while True:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plimsoll.allocation import allocate
+from plimsoll.events import listener
 from plimsoll.forecast import app as forecast_app
 from plimsoll.options import AssetName, day_of, open_market
 from plimsoll.risk import app as risk_app
 from tools.errors import PlimsollError, UsageError, VerificationError
 
 if TYPE_CHECKING:
+    from agents.journal import Journal
     from agents.models import Seat
     from tools.market.snapshot import Market
     from tools.strategies.universe import Universe
@@ -92,6 +94,24 @@ Model = Annotated[
         help="an OpenAI-compatible model; OPENAI_BASE_URL and OPENAI_API_KEY say where",
     ),
 ]
+RequireModel = Annotated[
+    bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")
+]
+Output = Annotated[Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")]
+Events = Annotated[bool, typer.Option("--events", help="tell what happens, as it happens, as lines of JSON")]
+Approve = Annotated[bool, typer.Option("--approve", help="ask before the choice is final")]
+Off = Annotated[
+    list[str] | None, typer.Option("--off", metavar="SWITCH", help="switch off an agent or a use of the model")
+]
+AllowTracing = Annotated[
+    bool, typer.Option("--allow-tracing", help="let the environment's tracing variables send the prompts elsewhere")
+]
+Preset_ = Annotated[
+    PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")
+]
+Hazard_ = Annotated[
+    HazardName, typer.Option("--hazard", envvar="PLIMSOLL_HAZARD", help="how often exploits and depegs happen")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -126,20 +146,16 @@ def ask(
     source: Source_ = "live",
     as_of: AsOf = None,
     model: Model = None,
-    require_model: Annotated[
-        bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")
-    ] = False,
-    output: Annotated[
-        Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")
-    ] = Format.text,
+    require_model: RequireModel = False,
+    output: Output = Format.text,
+    events: Events = False,
+    approve: Approve = False,
+    off: Off = None,
+    allow_tracing: AllowTracing = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where to write the run folder")] = None,
     seed: Seed = 0,
-    preset: Annotated[
-        PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")
-    ] = PresetName.neutral,
-    hazard: Annotated[
-        HazardName, typer.Option("--hazard", envvar="PLIMSOLL_HAZARD", help="how often exploits and depegs happen")
-    ] = HazardName.central,
+    preset: Preset_ = PresetName.neutral,
+    hazard: Hazard_ = HazardName.central,
     set_hazard: Annotated[
         list[str] | None,
         typer.Option("--set-hazard", metavar="NODE=RATE", help="events a year of your own, as protocol:aave=0.01"),
@@ -151,6 +167,9 @@ def ask(
     refresh: Refresh = False,
 ) -> None:
     """Answer one question with one recommendation, and write a run folder that can be verified and replayed."""
+    listen = listener(events)
+    if events and listen is not None:
+        listen({"event": "started", "command": "ask"})
     from agents.state import Settings
     from agents.workflow import advise
     from plimsoll import runs
@@ -162,7 +181,9 @@ def ask(
         runs.check_writable(out)
     if facts is not None and not facts.is_file():
         raise UsageError(f"--facts {facts} is no file")
-    seat = _seat(model, require_model)
+    from plimsoll.chat import approve_on_terminal
+
+    seat = _seat(model, require_model, None, allow_tracing)
     with progress_bar("Reading the market") as progress:
         recommendation, context = advise(
             question,
@@ -175,17 +196,105 @@ def ask(
                 hazard=hazard.value,
                 hazard_rates=_rates(set_hazard or []),
                 facts=facts,
+                off=tuple(off or ()),
+                approve=approve,
             ),
             progress=progress,
+            listen=listen,
+            ask=approve_on_terminal,
         )
     folder = runs.save(out or default_home() / "runs" / recommendation.run_id, recommendation, context)
-    if output is Format.json:
+    if events and listen is not None:
+        text = recommendation.rationale.markdown
+        listen({"event": "answer", "outcome": recommendation.outcome, "folder": str(folder), "markdown": text})
+    elif output is Format.json:
         echo(runs.as_json(recommendation.model_dump(mode="json")).rstrip("\n"))
     elif output is Format.md:
         echo(recommendation.rationale.markdown.rstrip("\n"))
     else:
         show(recommendation, folder)
     raise typer.Exit({"choice": 0, "not_enough_data": 4}.get(recommendation.outcome, 3))
+
+
+@app.command()
+def chat(
+    thread: Annotated[
+        str | None, typer.Option("--thread", envvar="PLIMSOLL_THREAD", metavar="NAME", help="go on with this thread")
+    ] = None,
+    source: Source_ = "live",
+    as_of: AsOf = None,
+    model: Model = None,
+    require_model: RequireModel = False,
+    output: Output = Format.text,
+    events: Events = False,
+    approve: Approve = False,
+    off: Off = None,
+    allow_tracing: AllowTracing = False,
+    seed: Seed = 0,
+    preset: Preset_ = PresetName.neutral,
+    hazard: Hazard_ = HazardName.central,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", envvar="PLIMSOLL_MEMORY", metavar="URL", help="remember in this PostgreSQL database"),
+    ] = None,
+) -> None:
+    """Talk: a conversation with memory, on a terminal or through a pipe; --thread goes on with an earlier one."""
+    listen = listener(events)
+    if events and listen is not None:
+        listen({"event": "started", "command": "chat"})
+    from agents.state import Settings
+    from plimsoll.chat import Options, converse
+
+    day = day_of(as_of)
+    settings = Settings(as_of=day, preset=preset.value, seed=seed, hazard=hazard.value, off=tuple(off or ()))
+    open_market(source, seed, False)  # a source that is none is said at once
+    converse(
+        thread,
+        Options(
+            source=source,
+            settings=settings,
+            open_source=lambda: open_market(source, seed, False),
+            open_seat=lambda journal: _seat(model, require_model, journal, allow_tracing),
+            output=output.value,
+            approve=approve,
+            memory=memory,
+            listen=listen,
+        ),
+    )
+
+
+threads_app = typer.Typer(
+    help="Threads of conversation: list, show, delete.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(threads_app, name="threads")
+Memory_ = Annotated[
+    str | None,
+    typer.Option("--memory", envvar="PLIMSOLL_MEMORY", metavar="URL", help="the PostgreSQL database that remembers"),
+]
+
+
+@threads_app.command("list")
+def threads_list(memory: Memory_ = None) -> None:
+    """List the threads that are remembered, the one that was spoken in last first."""
+    from agents.memory import memory as open_memory
+    from plimsoll import threads
+    from plimsoll.terminal import echo
+
+    with open_memory(threads.database(), memory) as opened:
+        for thread in threads.listed(opened):
+            echo(f"{thread.name}  {thread.turns} turns  {thread.last}  {thread.line}")
+
+
+@threads_app.command("delete")
+def threads_delete(name: Annotated[str, typer.Argument(help="a thread")], memory: Memory_ = None) -> None:
+    """Forget a thread: what was said, and its answers."""
+    from agents.memory import memory as open_memory
+    from plimsoll import threads
+    from plimsoll.terminal import echo
+
+    with open_memory(threads.database(), memory) as opened:
+        threads.delete(opened, name)
+    echo(f"{name} is forgotten")
 
 
 @app.command()
@@ -206,11 +315,12 @@ def verify(folder: Run) -> None:
     Hashes, every figure of its text, and what the record computes from the market rows.
     """
     from plimsoll.terminal import echo
+    from tools.verify import is_answer, verify_answer
     from tools.verify import verify as check
 
     if not folder.is_dir():
         raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
-    report = check(folder)
+    report = verify_answer(folder) if is_answer(folder) else check(folder)
     for difference in report.differences:
         echo(str(difference), error=True)
     if report.differences:
@@ -401,17 +511,25 @@ def _rates(settings: list[str]) -> dict[str, float]:
     return rates
 
 
-def _seat(model: str | None, required: bool) -> Seat:
+def _seat(model: str | None, required: bool, journal: Journal | None = None, allow_tracing: bool = False) -> Seat:
     from agents.models import policy_seat
 
     if model is None:
         if required:
             raise UsageError("--require-model needs a model: name one with --model")
         return policy_seat()
+    from agents.cache import PromptCache
     from agents.endpoint import model_seat
 
-    base_url, api_key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
-    return model_seat(model, base_url=base_url, api_key=api_key, required=required)
+    return model_seat(
+        model,
+        base_url=os.environ.get("OPENAI_BASE_URL"),
+        api_key=os.environ.get("OPENAI_API_KEY"),
+        required=required,
+        journal=journal,
+        cache=PromptCache.at_home(),
+        allow_tracing=allow_tracing,
+    )
 
 
 def main() -> None:

@@ -42,8 +42,10 @@ class Replay:
     differences: tuple[str, ...]
 
 
-def save(folder: Path, recommendation: Recommendation, context: Context) -> Path:
+def save(folder: Path, recommendation: Recommendation, context: Context, *, pictures: bool = True) -> Path:
     """Write a run folder; ``folder`` must be new, empty, or hold an earlier run, which is replaced.
+
+    Without ``pictures`` only the flowchart is drawn, not those of the choice's risk.
 
     All files are written beside it first and moved into place at once, so that nobody ever sees half a run.
 
@@ -60,7 +62,7 @@ def save(folder: Path, recommendation: Recommendation, context: Context) -> Path
         raise UsageError(f"cannot write {folder}: {error.strerror or error}") from error
     old = staging.with_name(f"{staging.name}-old")
     try:
-        _write_files(staging, recommendation, context)
+        _write_files(staging, recommendation, context, pictures=pictures)
         staging.chmod(0o755)
         if folder.exists():
             folder.replace(old)
@@ -88,7 +90,7 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"cannot write to {parent}")
 
 
-def _write_files(folder: Path, recommendation: Recommendation, context: Context) -> None:
+def _write_files(folder: Path, recommendation: Recommendation, context: Context, *, pictures: bool = True) -> None:
     record = recommendation.model_dump(mode="json")
     svg = to_svg(build_graph(record))
     settings = context.settings
@@ -118,7 +120,7 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
     }
     if settings.facts:
         contents[FACTS] = settings.facts.read_bytes()
-    for stem, picture in draw(record).items():
+    for stem, picture in (draw(record) if pictures else {}).items():
         contents |= {f"{stem}.svg": picture.encode(), f"{stem}.png": to_png(picture, PICTURE_SCALE)}
     for name, body in contents.items():
         (folder / name).write_bytes(body)
@@ -171,7 +173,7 @@ def replay(folder: Path) -> Replay:
         raise VerificationError(f"{folder / REQUEST} does not hold what a replay needs: {error}") from error
     differences = list(_differences(saved, again.model_dump(mode="json"), ""))
     with tempfile.TemporaryDirectory(prefix="plimsoll-replay-") as scratch:
-        _write_files(Path(scratch), again, context)
+        _write_files(Path(scratch), again, context, pictures=(folder / "losses.svg").is_file())
         for path in sorted(Path(scratch).iterdir()):
             if path.name in (RECORD, REQUEST, MANIFEST):
                 continue
