@@ -6,14 +6,15 @@ decision (scores, and what the seat proposes) ── approval (a person, where o
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from agents.prompts import prompt
-from agents.prose import SLOTS, check_prose
+from agents.choosing import ask_for_choice
+from agents.models import POLICY
 from agents.quant import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
 from agents.restore import restored
 from agents.state import Context, State, Steps, Workspace
@@ -25,6 +26,7 @@ from tools.candidates.weighing import window_shift
 from tools.errors import Declined, UsageError
 from tools.forecast.interval import forecast_portfolio
 from tools.market.snapshot import Market
+from tools.reasons import own_reasons
 from tools.records import (
     Alternative,
     Alternatives,
@@ -39,6 +41,7 @@ from tools.records import (
     Mandate,
     MarketSummary,
     ProtocolEvidence,
+    Reason,
     Score,
     WeightMethod,
 )
@@ -51,11 +54,6 @@ from tools.units import BASIS_POINTS, income
 # A model may decide between near-equals only: candidates within this of the best score, at most so many.
 SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
 POOL_URL = "https://defillama.com/yields/pool/"
-
-
-class _Decision(NamedTuple):
-    candidate_id: str
-    prose: dict[str, str]
 
 
 def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -87,8 +85,7 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "limit_events": rejected(assessed),
         "trace": steps.taken,
     }
-    plan = state.get("plan")
-    best = shortlist(candidates, plan.methods[-1] if plan else None)
+    best = shortlist(candidates, _serving(state))
     if not best:
         return update | {
             "outcome": "no_feasible_strategy",
@@ -96,8 +93,10 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "conflicts": conflicts(assessed),
             "alternatives": _alternatives(None, mandate, market),
         }
-    decided = _decide(best, mandate, context)
-    return update | {"decided": decided.candidate_id, "prose": decided.prose}
+    if "decision" in context.settings.off:
+        return update | {"decided": best[0].id, "reasons": [], "prose": {}}
+    decided = ask_for_choice(context.seat, best, candidates, mandate)
+    return update | {"decided": decided.candidate_id, "reasons": decided.reasons, "prose": decided.prose}
 
 
 def approval(state: State) -> dict[str, Any]:
@@ -113,8 +112,7 @@ def approval(state: State) -> dict[str, Any]:
     UsageError
         When the answer names anything else.
     """
-    plan = state.get("plan")
-    best = shortlist(state["candidates"], plan.methods[-1] if plan else None)
+    best = shortlist(state["candidates"], _serving(state))
     proposed = state["decided"]
     answer = interrupt(
         {"proposed": proposed, "shortlist": [{"id": c.id, "net_apy": c.risk.all_in.net_apy} for c in best]}
@@ -124,8 +122,8 @@ def approval(state: State) -> dict[str, Any]:
     if answer not in {candidate.id for candidate in best}:
         raise UsageError(f"{answer!r} is not in the shortlist: {', '.join(candidate.id for candidate in best)}")
     update: dict[str, Any] = {"decided": answer, "approval": Approval(proposed=proposed, chosen=answer)}
-    # What a model wrote in favour of another candidate says nothing of this one.
-    return update | ({"prose": {}} if answer != proposed else {})
+    # What a model said in favour of another candidate says nothing of this one.
+    return update | ({"prose": {}, "reasons": []} if answer != proposed else {})
 
 
 def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -139,9 +137,9 @@ def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     assert workspace.weighing is not None
     steps = Steps("decision", state, runtime)
     chosen = next(candidate for candidate in candidates if candidate.id == state["decided"])
-    plan = state.get("plan")
-    best = shortlist(candidates, plan.methods[-1] if plan else None)
-    choice = _choice(chosen, mandate, market, workspace.market)
+    best = shortlist(candidates, _serving(state))
+    reasons = _Reasons.of(state, chosen, runtime.context.seat.name)
+    choice = _choice(chosen, reasons, mandate, market, workspace.market)
     picked = next(a for a in workspace.assessed if a.measured.draft.id == chosen.id)
     forecast = steps.call(
         "forecast_portfolio",
@@ -170,63 +168,27 @@ def _moved(chosen: Candidate, shift: float | None) -> Candidate:
     return chosen.model_copy(update={"optimisation": chosen.optimisation.model_copy(update={"window_shift": shift})})
 
 
-def shortlist(candidates: list[Candidate], serving: WeightMethod | None) -> list[Candidate]:
-    """Return the candidates that passed, best score first, within the margin of the best.
+def shortlist(candidates: Sequence[Candidate], serving: WeightMethod | None) -> list[Candidate]:
+    """Return the candidates that passed, best score first, within the margin of the best."""
+    best = ranked(candidates, serving)
+    return [c for c in best if c.score.total >= best[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
+
+
+def ranked(candidates: Sequence[Candidate], serving: WeightMethod | None) -> list[Candidate]:
+    """Return the candidates that passed, best score first.
 
     Of equal scores the method that serves the objective (the last planned) comes first, then the steadier, then ids.
     """
-    passed = [candidate for candidate in candidates if candidate.passed]
-    ranked = sorted(
-        passed,
-        key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id),
+    passed = (candidate for candidate in candidates if candidate.passed)
+    return sorted(
+        passed, key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id)
     )
-    return [c for c in ranked if c.score.total >= ranked[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
 
 
-def _decide(shortlist: list[Candidate], mandate: Mandate, context: Context) -> _Decision:
-    allowed = {candidate.id for candidate in shortlist}
-
-    def check(answer: dict[str, Any]) -> _Decision:
-        candidate_id = answer.get("candidate")
-        if not isinstance(candidate_id, str) or candidate_id not in allowed:
-            raise ValueError("candidate must be one of the ids in the shortlist")
-        return _Decision(candidate_id, check_prose(answer))
-
-    if "decision" in context.settings.off:
-        return _Decision(shortlist[0].id, {})
-    payload = _seen_by_models(shortlist, mandate)
-    return context.seat.ask("decide", prompt("decision.md.j2", slots=SLOTS), payload, check)
-
-
-def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, Any]:
-    """Return what a model may see: ids, numbers and enums; pools are numbered, as their names are anybody's text."""
-    pools = {pool.pool_id: pool for candidate in shortlist for pool in candidate.pools}
-    number = {pool_id: f"pool_{position:02d}" for position, pool_id in enumerate(sorted(pools), start=1)}
-    return {
-        "mandate": mandate.model_dump(mode="json", exclude={"notes"}),
-        "shortlist": [
-            {
-                "id": candidate.id,
-                "score": candidate.score.total,
-                "portfolio_apy": candidate.metrics["portfolio_apy"],
-                "apy_low": candidate.apy_low,
-                "apy_high": candidate.apy_high,
-                "weights": {number[pool.pool_id]: pool.weight for pool in candidate.pools},
-                "largest_protocol_share": candidate.risk.largest_protocol.share,
-                "worst_protocol_risk": candidate.risk.protocol_risk_max,
-                "reward_share": candidate.risk.reward_share,
-                "expected_loss": candidate.risk.all_in.expected_loss,
-                "net_apy": candidate.risk.all_in.net_apy,
-                "cvar_95_one_year": candidate.risk.all_in.cvar_95,
-                "independent_risks": candidate.risk.exposure.effective_risks,
-            }
-            for candidate in shortlist
-        ],
-        "pools": {
-            number[pool_id]: pool.model_dump(include={"apy", "apy_reward", "tvl_usd", "protocol_risk", "trend"})
-            for pool_id, pool in pools.items()
-        },
-    }
+def _serving(state: State) -> WeightMethod | None:
+    """Return the method that serves the objective: the last planned."""
+    plan = state.get("plan")
+    return plan.methods[-1] if plan else None
 
 
 def _candidate(assessed: Assessed, score: Score, money: float | None, workspace: Workspace) -> Candidate:
@@ -291,7 +253,24 @@ def _evidence(candidates: list[Candidate], workspace: Workspace) -> list[Protoco
     return [workspace.risks.evidence(project) for project in projects]
 
 
-def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary, seen: Market) -> Choice:
+class _Reasons(NamedTuple):
+    """The figures that decided, and who named them."""
+
+    found: list[Reason]
+    by: str
+
+    @classmethod
+    def of(cls, state: State, chosen: Candidate, seat: str) -> _Reasons:
+        """Return a model's reasons, else those of the score: for the choice against what comes next."""
+        named = state.get("reasons")
+        if named:
+            return cls(named, seat)
+        candidates = state["candidates"]
+        rivals = [other for other in ranked(candidates, _serving(state)) if other.id != chosen.id]
+        return cls(own_reasons(chosen, rivals, candidates), POLICY)
+
+
+def _choice(chosen: Candidate, reasons: _Reasons, mandate: Mandate, market: MarketSummary, seen: Market) -> Choice:
     asset = mandate.asset
     assert asset is not None
     amount = amount_in_asset(mandate, market)
@@ -305,6 +284,8 @@ def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary, seen: Ma
     return Choice(
         candidate_id=chosen.id,
         method=chosen.method,
+        reasons=reasons.found,
+        reasons_by=reasons.by,
         amount=amount,
         pools=[
             ChosenPool(

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from agents.prompts import environment
 from agents.prose import PASSAGES, filled
+from agents.rationale_why import reason_groups
 from tools.figures import BoundText, Ledger
 from tools.figures.ledger import Operator
 from tools.pictures import SET_BY_USER
-from tools.records import Derived
+from tools.records import Derived, Unit
 
 _ASSET_WORDS = {"USD": "dollar", "ETH": "ETH", "BTC": "BTC"}
-_RISK_FREE = {
+RISK_FREE = {
     "USD": ("The Treasury bill", "the Treasury bill", "hold the bill"),
     "ETH": (
         "Plain staking, before its own risks,",
@@ -144,6 +145,10 @@ class Figures:
         """Show a small sum of dollars, to the cent below a hundred."""
         return self._ledger.figure(pointer, "usd", 0 if abs(self._ledger.value(pointer)) >= 100 else 2)
 
+    def by_unit(self, pointer: str, unit: Unit, digits: int) -> str:
+        """Show a figure in a unit of data."""
+        return self._ledger.figure(pointer, unit, digits)
+
     def claim(self, words: str, left: str, op: Operator, right: str) -> str:
         """Write a comparison, if it is true."""
         return self._ledger.claim(words, left, op, right)
@@ -172,7 +177,7 @@ def _choice_values(
     index = next(i for i, c in enumerate(candidates) if c["id"] == record["choice"]["candidate_id"])
     chosen, c = candidates[index], f"/candidates/{index}"
     asset = record["mandate"]["asset"]
-    rf_name, rf_phrase, rf_advice = _RISK_FREE[asset]
+    rf_name, rf_phrase, rf_advice = RISK_FREE[asset]
     apy, rf_apy = f"{c}/metrics/portfolio_apy", "/alternatives/risk_free/apy"
     all_in = chosen["risk"]["gate_view"] == "all_in"
     kept = "/choice/expected/net_apy"
@@ -216,6 +221,8 @@ def _choice_values(
         **_serving_values(record, chosen),
         "spike": ledger.value(apy) > _FAR_ABOVE * chosen["apy_mean_30d"],
         **_runner_values(ledger, record, index),
+        "reasons": reason_groups(ledger, record),
+        "own_reasons": record["choice"]["reasons_by"] == "policy",
     }
     rejected = _rejected(record, index)
     if rejected is not None:
@@ -436,7 +443,7 @@ def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) ->
             else None
         )
     if record["outcome"] == "no_feasible_strategy":
-        w["rf_phrase"] = _RISK_FREE[record["mandate"]["asset"]][1]
+        w["rf_phrase"] = RISK_FREE[record["mandate"]["asset"]][1]
         w["rf_positive"] = record["alternatives"]["risk_free"]["apy"] > 0.0
         w["candidates_count"] = ledger.derive("candidates_count", "len(a)", "/candidates")
         w["conflict_figures"] = [

@@ -28,6 +28,7 @@ from tools.records import (
     PoolFeatures,
     ProfileId,
     ProtocolEvidence,
+    Reason,
     Recommendation,
     TraceStep,
     digest,
@@ -91,6 +92,8 @@ class State(TypedDict, total=False):
     """what the protocol risks of the candidates' pools rest on"""
     decided: str
     """the candidate that the seat proposes"""
+    reasons: list[Reason]
+    """the figures that a model names for it; none: those of the score"""
     approval: Approval | None
     """what a person said to it, where one was asked"""
     choice: Choice | None

@@ -51,6 +51,24 @@ NodeKind = Literal["protocol", "token", "issuer", "curator", "bridge", "chain", 
 DilutionModel = Literal["none", "shared", "square", "kinked"]
 ForecastMethod = Literal["last", "ewma", "ar1", "arima", "lstm"]
 LimitState = Literal["normal", "reduce", "emergency"]
+ReasonFigure = Literal[
+    "score",
+    "net_apy",
+    "apy",
+    "apy_mean_30d",
+    "apy_low",
+    "sharpe",
+    "alpha",
+    "volatility",
+    "expected_loss",
+    "cvar_95",
+    "loss_probability",
+    "protocol_risk",
+    "largest_protocol",
+    "reward_share",
+    "position_share",
+    "independent_risks",
+]
 Unit = Literal["percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name"]
 
 METRIC_KEYS = (
@@ -643,15 +661,32 @@ class LimitEvent(Record):
     action: Literal["capped", "sent_back", "rejected", "reduced", "emergency"]
 
 
+class Reason(Record):
+    """A figure that spoke for the choice: the value at ``pointer``.
+
+    Where ``over`` names another candidate, it is better than that one's: the value at ``pointer`` ``op`` the value at
+    ``against``. Otherwise these are None.
+    """
+
+    figure: ReasonFigure
+    pointer: str
+    over: str | None
+    op: Literal["<", ">"] | None
+    against: str | None
+
+
 class Choice(Record):
     """The decision: one candidate that passed every gate.
 
-    ``amount`` is the money in the asset (dollars for USD), None when unknown. ``tripwires`` say when to cut or leave
-    it, ``emergency`` where the money goes then.
+    ``reasons`` are the figures that decided, ``reasons_by`` is who named them: ``policy`` where they are the score's
+    own, else the model. ``amount`` is the money in the asset (dollars for USD), None when unknown. ``tripwires`` say
+    when to cut or leave it, ``emergency`` where the money goes then.
     """
 
     candidate_id: str
     method: WeightMethod
+    reasons: list[Reason]
+    reasons_by: str
     amount: float | None
     pools: list[ChosenPool]
     expected: Expected

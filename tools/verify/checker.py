@@ -22,6 +22,7 @@ from tools.verify.market import check_market
 from tools.verify.optimisation import check_bounds, check_optimisations
 from tools.verify.plan import check_plan
 from tools.verify.protocols import check_protocols
+from tools.verify.reasons import check_reasons
 from tools.verify.report import RECORD_FILE, Findings, Report, printable
 from tools.verify.returns import check_returns
 from tools.verify.score import check_scores
@@ -92,6 +93,7 @@ def _check_record(
     check_gates(record, findings)
     check_scores(record, findings)
     check_choice(record, findings)
+    check_reasons(record, findings)
     check_flowchart(record, files, findings)
     if not findings.total:  # the costly part, which adds nothing to what is already known to be wrong
         check_simulations(record, returns, findings)

@@ -187,6 +187,10 @@ METHODS = (
 )  # fmt: skip
 DILUTION_MODELS = ("none", "shared", "square", "kinked")
 FORECAST_METHODS = ("last", "ewma", "ar1", "arima", "lstm")
+REASON_FIGURES = (
+    "score", "net_apy", "apy", "apy_mean_30d", "apy_low", "sharpe", "alpha", "volatility", "expected_loss", "cvar_95",
+    "loss_probability", "protocol_risk", "largest_protocol", "reward_share", "position_share", "independent_risks",
+)  # fmt: skip
 RUNGS = ("json_schema", "tool_call", "json_mode", "text")
 NODE_KINDS = ("protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown")
 MAX_NODES, MAX_LINKS = 1_000, 10_000
@@ -393,9 +397,18 @@ CANDIDATE = Fields(
         "score": SCORE,
     }
 )
+REASON = Fields(
+    {
+        "figure": OneOf(REASON_FIGURES),
+        "pointer": text,
+        **dict.fromkeys(("over", "against"), Optional(text)),
+        "op": Optional(OneOf(("<", ">"))),
+    }
+)
 CHOICE = Fields(
     {
-        **dict.fromkeys(("candidate_id", "method"), text),
+        **dict.fromkeys(("candidate_id", "method", "reasons_by"), text),
+        "reasons": Listed(REASON, 100),
         "amount": Optional(number),
         "pools": Listed(Fields({"pool_id": text, "weight": share, "amount": Optional(number)}), 100),
         "expected": Fields(
@@ -492,6 +505,36 @@ FIGURE = Fields({"text": text, "start": count, "end": count, "pointer": text, "u
 CLAIM = Fields(
     {"start": count, "end": count, "left": text, "op": OneOf(("<", "<=", ">", ">=", "==", "!=")), "right": text}
 )
+
+
+def plain_value(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a value of a mandate: a number, a text, true or false, a list of texts."""
+    return isinstance(value, bool) or (
+        TEXTS(value, pointer, findings) if isinstance(value, list) else number_or_text(value, pointer, findings)
+    )
+
+
+INFEASIBLE = Fields(
+    {
+        "conflict": Listed(Fields({"field": text, "value": plain_value}), 100),
+        "blame": OneOf(("limits", "risk", "amount", "risk_or_amount", "risk_and_amount", "market")),
+        "smallest": flag,
+        "ways_out": Listed(
+            Fields(
+                {
+                    "kind": OneOf(("loosened", "removed", "bolder", "smaller")),
+                    "field": text,
+                    "before": plain_value,
+                    "after": Optional(plain_value),
+                    "relative_change": OPTIONAL,
+                }
+            ),
+            100,
+        ),
+        "reason": Optional(text),
+        "evaluations": count,
+    }
+)
 ASSUMPTION = Fields({**dict.fromkeys(("pool_id", "name"), text), "apy": number})
 
 RECOMMENDATION = Fields(
@@ -516,6 +559,7 @@ RECOMMENDATION = Fields(
             Fields({"rule": text, **dict.fromkeys(("limit", "nearest"), Optional(number_or_text)), "vetoed": count}),
             100,
         ),
+        "infeasible": Optional(INFEASIBLE),
         "limit_events": Listed(LIMIT_EVENT, 10_000),
         "protocols": Listed(PROTOCOL, 1_000),
         "choice": Optional(CHOICE),
