@@ -67,8 +67,15 @@ def _out_of_scope(line: Line, about: TurnKind | None) -> str | None:
         return None
     if concept_of(line) is not None and explains(line):
         return None
-    named = [name for name in foreign_assets(line) if not _is_kept_out(line, name)]
+    named = [name for name in foreign_assets(line) if not _is_kept_out(line, name)] or _in_place_of_asset(line)
     return sentence(foreign_reason(named[0])) if named else None
+
+
+def _in_place_of_asset(line: Line) -> list[str]:
+    """Return what stands where an asset would, ``same for SOL``, and is another coin even where it is also a word."""
+    places = [match.end for match in line.find("talk.same_for") if match.end < len(line.lexemes)]
+    words = (range(at, at + 1) for at in places if not line.lexemes[at].readings)
+    return [line.quote(span) for span in words if "foreign" in line.words.names.get((line.word(span.start),), {})]
 
 
 def _is_kept_out(line: Line, name: str) -> bool:

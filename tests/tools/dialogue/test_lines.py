@@ -10,7 +10,8 @@ from lines import load_cases, load_memories, share_right, wrong
 
 from tools.dialogue import Memory, Turn, read_turn
 
-REQUIRED = 0.97
+# What the first question's reader reads as a level of risk, and so does this one (docs/questions.md).
+MISREAD = {"I can't lose more than 5%"}
 
 # Each group after its memory: wordings that must lead to one and the same mandate.
 SAME = {
@@ -53,7 +54,7 @@ def test_lines_are_read_as_a_careful_listener_would(published: list[str]) -> Non
     for held_out in (False, True):
         right, of, differing = share_right(case for case in load_cases() if case.held_out is held_out)
         published.append(f"lines of a conversation read right: {right} of {of} {'held out' if held_out else 'in use'}")
-        assert right >= REQUIRED * of, differing
+        assert differing.keys() <= MISREAD, differing
 
 
 def test_no_line_stands_in_the_table_twice_and_every_kind_of_turn_does() -> None:

@@ -114,6 +114,27 @@ def test_a_day_of_the_year_is_the_last_such_day_strictly_before(as_of: dt.date, 
     assert day_meant(f"since {day}", None) == day
 
 
+def test_the_day_itself_is_not_before_it() -> None:
+    today = dt.date(2025, 2, 28)
+    assert day_meant("since 28 February", today) == dt.date(2024, 2, 28)
+    assert day_meant("since the 28th", today) == dt.date(2025, 1, 28)
+    assert day_meant("since Friday", today) == dt.date(2025, 2, 21)
+    assert day_meant("since 29 February", today) == dt.date(2024, 2, 29)
+    assert day_meant("since this month", dt.date(2025, 3, 1)) == dt.date(2025, 2, 1)
+
+
+@pytest.mark.parametrize("words", ["since 31 June", "since 03/04/2025", "since the 32nd", "since 2025-13-01"])
+def test_a_day_that_cannot_be_told_is_refused(words: str) -> None:
+    with pytest.raises(UnreadableDay):
+        day_meant(words, dt.date(2025, 2, 28))
+
+
+@pytest.mark.parametrize("words", ["since Monday", "since 3 days", "since 1 May", "yesterday", "this year"])
+def test_a_day_that_counts_from_the_last_run_needs_one(words: str) -> None:
+    with pytest.raises(UnreadableDay, match="YYYY-MM-DD"):
+        day_meant(words, None)
+
+
 @settings(max_examples=100)
 @given(st.text(max_size=60), st.dates())
 def test_days_are_read_or_refused(text: str, as_of: dt.date) -> None:
