@@ -256,7 +256,10 @@ def _failure(error: Exception, formed: bool) -> CallFailed:
         if formed and status in _REFUSALS:
             return Refused(sentence, status not in _DOUBTFUL)
         return CallFailed(sentence, _wait_asked(error) if status in _PASSING or status >= 500 else None)
-    return CallFailed(UNREACHABLE, PAUSE) if isinstance(error, ModelConnectionError) else CallFailed(NO_COMPLETION)
+    if isinstance(error, ModelConnectionError):
+        return CallFailed(UNREACHABLE, PAUSE)
+    # Some gateways send their refusals with status 200.
+    return Refused(NO_COMPLETION, certain=False) if formed else CallFailed(NO_COMPLETION)
 
 
 def _wait_asked(error: Exception) -> float:

@@ -13,7 +13,7 @@ import pytest
 import scripted_model as scripted
 from scripted_model import FORMS, Mode, ScriptedModel, on_rungs, plain_only, says
 
-from agents.endpoint import model_seat
+from agents.endpoint import NO_COMPLETION, model_seat
 from agents.ladder import MOST_REMEMBERED, RUNGS, RungMemory, below, form, is_strict
 from agents.models import BUDGET_SPENT, Budget, RecordedSeat, Seat
 from tools.errors import ModelError
@@ -87,6 +87,13 @@ def test_an_answer_comes_whatever_forms_a_server_refuses(refused: set[str], serv
     assert (usage.calls, usage.requests_refused, usage.rung) == (2, len(tried) - 1, found)
     assert usage.fallback == []
     assert [(task.task, task.calls, task.input_tokens, task.rung) for task in usage.tasks] == [("decide", 2, 22, found)]
+
+
+def test_a_refusal_with_status_200_is_one(serve: Any) -> None:
+    server = serve(*[scripted.answers(200)] * 2, on_rungs(SECOND))
+    seat = seat_at(server, required=True)
+    assert ask(seat) == "second"
+    assert (rungs(server), seat.requests_refused) == (["json_schema", "tool_call", "json_mode"], 2)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -197,6 +204,7 @@ def test_silence_costs_a_call_and_a_rung(serve: Any) -> None:
         (scripted.quotes_the_request, "the server answers HTTP 401 (the key is not accepted)", 1, 1),
         (scripted.answers(500), "the server answers HTTP 500", 5, 2),
         (scripted.answers(503), "the server answers HTTP 503", 2, 2),
+        (says("", choices=[]), NO_COMPLETION, 4, 1),
     ],
 )
 def test_a_server_that_refuses_everything_ends_in_the_policy(

@@ -70,7 +70,7 @@ def test_the_doctor_says_when_no_tokens_are_reported() -> None:
     assert (findings[-1].what, findings[-1].works) == ("model, tokens", False)
 
 
-@pytest.mark.parametrize("mode", [scripted.quotes_the_request, scripted.answers(503), scripted.says("", choices=[])])
+@pytest.mark.parametrize("mode", [scripted.quotes_the_request, scripted.answers(503), scripted.resets(0)])
 def test_the_doctor_stops_where_nobody_answers(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agents.models.time.sleep", lambda _: None)
     findings, asked = found(mode)
