@@ -104,14 +104,17 @@ class _Search:
 
     def _loosen(self, limit_id: str, name: str, before: float, grid: Sequence[float]) -> None:
         """Halve the grid, tightest first, down to the first value that leads to a choice, if the last one does."""
-        mandates = [Mandate.model_validate(self.mandate.model_dump() | {name: value}) for value in grid]
-        if not mandates or not self.feasible(mandates[-1]):
+
+        def loosened(place: int) -> Mandate:
+            return Mandate.model_validate(self.mandate.model_dump() | {name: grid[place]})
+
+        if not grid or not self.feasible(loosened(len(grid) - 1)):
             self.unhelpful.append(limit_id)
             return
         tight, loose = -1, len(grid) - 1  # the value as it is was found infeasible
         while loose - tight > 1:
             middle = (tight + loose) // 2
-            tight, loose = (tight, middle) if self.feasible(mandates[middle]) else (middle, loose)
+            tight, loose = (tight, middle) if self.feasible(loosened(middle)) else (middle, loose)
         self.found.append(
             Relaxation(
                 limit_id=limit_id,
@@ -119,7 +122,7 @@ class _Search:
                 before=before,
                 after=grid[loose],
                 relative_change=abs(grid[loose] - before) / before,
-                mandate=mandates[loose],
+                mandate=loosened(loose),
             )
         )
 

@@ -54,13 +54,20 @@ def test_a_figure_is_loosened_to_the_first_value_on_its_grid(name: str, feasible
 @given(st.integers(1, 99), st.integers(1, 100))
 def test_weights_are_those_of_values_tried_one_by_one(stated: int, needed: int) -> None:
     mandate = Mandate(asset="USD", max_weight=stated / 100)
-    found = cheapest_relaxation(
-        lambda m: (m.max_weight or 0.0) >= needed / 100 and m != mandate,
-        mandate,
-        conflict("max_weight", mandate=mandate),
-    )
+    counted = Counted(lambda m: (m.max_weight or 0.0) >= needed / 100)
+    found = cheapest_relaxation(counted, mandate, conflict("max_weight", mandate=mandate))
     assert only(found).after == max(stated + 1, needed) / 100
-    assert found.evaluations <= 8
+    assert found.evaluations == len(counted.asked) <= 8
+    assert mandate not in [asked for (asked,) in counted.asked]
+
+
+@given(st.integers(1, 2000), st.integers(0, 2000))
+def test_smallest_rates_are_those_of_values_tried_one_by_one(stated: int, needed: int) -> None:
+    mandate = Mandate(asset="USD", min_apy=stated / 10_000)
+    counted = Counted(lambda m: m.min_apy is not None and m.min_apy <= needed / 10_000)
+    found = cheapest_relaxation(counted, mandate, conflict("min_apy", mandate=mandate))
+    assert only(found).after == min(stated - 1, needed) / 10_000
+    assert mandate not in [asked for (asked,) in counted.asked]
 
 
 @given(st.floats(1e4, 1e10), st.floats(0.0, 1.0))

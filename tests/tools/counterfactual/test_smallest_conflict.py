@@ -97,8 +97,9 @@ def test_a_mandate_that_is_feasible_has_no_conflict() -> None:
         smallest_conflict(lambda mandate: True, SIX)
 
 
-def test_no_problem_is_solved_twice() -> None:
-    counted = Counted(against({"max_weight", "min_tvl_usd", "min_apy"}))
+@pytest.mark.parametrize("conflict", [{"max_weight", "min_tvl_usd", "min_apy"}, {"min_apy", "max_pools"}])
+def test_no_problem_is_solved_twice(conflict: set[str]) -> None:
+    counted = Counted(against(conflict))
     found = smallest_conflict(counted, SIX)
     asked = [mandate.model_dump_json() for (mandate,) in counted.asked]
     assert len(set(asked)) == len(asked) == found.evaluations
