@@ -155,6 +155,12 @@ def test_what_is_sent_on_each_rung_is_said_out_loud(serve: Any) -> None:
     assert {request["max_tokens"] for request in (by_schema, by_call, by_mode, by_text)} == {BUDGET.tokens_per_call}
 
 
+def test_a_schema_that_openai_would_refuse_as_strict_is_sent_as_advice(serve: Any) -> None:
+    server = serve(SECOND)
+    seat_at(server).ask("decide", "Choose.", {}, candidate, shape={"type": "object"})
+    assert server.asked[0].request["response_format"]["json_schema"]["strict"] is False
+
+
 def test_without_a_shape_a_model_is_asked_in_plain_text(serve: Any) -> None:
     server = serve(SECOND)
     seat = seat_at(server)
