@@ -7,12 +7,15 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from agents.mandates import limits_for
+from agents.planning import make_plan, parsed, requests_of
 from agents.state import Context, State, Steps
 from tools.market.features import pool_features
 from tools.market.load import read_market
 from tools.market.quality import ParsedRows
 from tools.market.snapshot import Market
-from tools.records import Asset, Assumption, Mandate, MarketSummary
+from tools.records import Asset, Assumption, Mandate, MarketSummary, ToolRequest
+from tools.requests import Screen, screened
 from tools.risk.lookup import ProtocolRisks
 from tools.sizing.lending import dilution_tables
 from tools.strategies.profiles import Limits, load_limits
@@ -38,6 +41,8 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     mandate = state["mandate"]
     assert mandate.asset is not None
     asset = mandate.asset
+    # Nothing of the market has been read: what the plan asks for, no row of it can have asked for.
+    state = {**state, "plan": state.get("plan") or make_plan(mandate, context)}
     steps = Steps("data", state, runtime)
     as_of = context.settings.as_of
     workspace = context.workspace  # an earlier run on this market may have filled it
@@ -83,11 +88,42 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if context.journal is not None:
         context.journal.keep(context.source)
     summary = _summary(market, universe, mandate)
-    update: dict[str, Any] = {"market": summary, "assumptions": _assumptions(context), "trace": steps.taken}
+    workspace.screened, requests = _screened(state, universe, steps)
+    update: dict[str, Any] = {
+        "plan": state["plan"],
+        "requests": {"data": requests},
+        "market": summary,
+        "assumptions": _assumptions(context),
+        "trace": steps.taken,
+    }
     lacking = sum(count for reason, count in summary.excluded.items() if reason in _NO_HISTORY)
     if not universe.pools or lacking > (1.0 - MIN_HISTORY_COVERAGE) * summary.pools_screened:
         update |= {"outcome": "not_enough_data", "reason": _shortage(summary, lacking)}
     return update
+
+
+def _screened(state: State, universe: Universe, steps: Steps) -> tuple[Universe, list[ToolRequest]]:
+    """Apply the plan's screens, where there are any, as a tool."""
+    asked = requests_of(state, "data", "screen")
+    if not asked:
+        return universe, []
+    return steps.call(
+        "screen",
+        {"requests": [one.arguments for one in asked]},
+        lambda: screened_universe(state, universe),
+        lambda found: [one.results for one in found[1]],
+    )
+
+
+def screened_universe(state: State, universe: Universe) -> tuple[Universe, list[ToolRequest]]:
+    """Return the eligible pools that the plan's screens leave, and each of these with what came of it."""
+    limits, done = limits_for(state["mandate"]), []
+    for one in requests_of(state, "data", "screen"):
+        asked = parsed(one)
+        assert isinstance(asked, Screen)
+        universe, found = screened(universe, asked, limits.max_weight)
+        done.append(one.model_copy(update=found._asdict()))
+    return universe, done
 
 
 def _assumptions(context: Context) -> list[Assumption]:

@@ -14,8 +14,8 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from agents.choosing import ask_for_choice
+from agents.mandates import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
 from agents.models import POLICY
-from agents.quant import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
 from agents.restore import restored
 from agents.state import Context, State, Steps, Workspace
 from agents.world import moving_of

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from agents.prompts import environment
 from agents.prose import PASSAGES, filled
+from agents.rationale_requests import request_values
 from agents.rationale_why import reason_groups
 from tools.figures import BoundText, Ledger
 from tools.figures.ledger import Operator
@@ -221,6 +222,7 @@ def _choice_values(
         **_serving_values(record, chosen),
         "spike": ledger.value(apy) > _FAR_ABOVE * chosen["apy_mean_30d"],
         **_runner_values(ledger, record, index),
+        **request_values(ledger, record),
         "reasons": reason_groups(ledger, record),
         "own_reasons": record["choice"]["reasons_by"] == "policy",
     }
@@ -443,6 +445,7 @@ def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) ->
             else None
         )
     if record["outcome"] == "no_feasible_strategy":
+        w |= request_values(ledger, record)
         w["rf_phrase"] = RISK_FREE[record["mandate"]["asset"]][1]
         w["rf_positive"] = record["alternatives"]["risk_free"]["apy"] > 0.0
         w["candidates_count"] = ledger.derive("candidates_count", "len(a)", "/candidates")

@@ -52,7 +52,7 @@ def _record(state: State, context: Context) -> dict[str, Any]:
     market = state.get("market")
     choice, alternatives = state.get("choice"), state.get("alternatives")
     plan, forecast = state.get("plan"), state.get("forecast", "nothing was chosen")
-    approval = state.get("approval")
+    approval, infeasible = state.get("approval"), state.get("infeasible")
     now = context.now()
     settings = context.settings
     # Out of scope no market was read: the record is as of the date that was asked for, or of the run's own day.
@@ -85,10 +85,12 @@ def _record(state: State, context: Context) -> dict[str, Any]:
         "assumptions": [assumption.model_dump() for assumption in state.get("assumptions", [])],
         "approval": approval.model_dump() if approval else None,
         "market": market.model_dump() if market else None,
-        "plan": plan.model_dump() if plan else None,
+        "plan": plan.model_dump(exclude={"requests"}) if plan and state.get("round") else None,
+        "requests": [one.model_dump() for found in state.get("requests", {}).values() for one in found],
         "candidates": [candidate.model_dump() for candidate in state.get("candidates", [])],
         "emptied": [entry.model_dump() for entry in state.get("emptied", [])],
         "conflicts": [conflict.model_dump() for conflict in state.get("conflicts", [])],
+        "infeasible": infeasible.model_dump() if infeasible else None,
         "limit_events": [event.model_dump() for event in state.get("limit_events", [])],
         "protocols": [evidence.model_dump() for evidence in state.get("protocols", [])],
         "choice": choice.model_dump() if choice else None,

@@ -20,6 +20,7 @@ from tools.records import (
     Emptied,
     Forecast,
     HazardLevel,
+    Infeasible,
     LimitEvent,
     Mandate,
     MarketSummary,
@@ -30,6 +31,8 @@ from tools.records import (
     ProtocolEvidence,
     Reason,
     Recommendation,
+    RequestAgent,
+    ToolRequest,
     TraceStep,
     digest,
 )
@@ -38,6 +41,7 @@ from tools.strategies.profiles import Preset
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
 
+    from agents.journal import Journal
     from agents.models import Seat
     from agents.world import Moving
     from tools.candidates import Assessed, CandidateSet, Measured
@@ -75,7 +79,9 @@ class State(TypedDict, total=False):
     assumptions: list[Assumption]
     """rates that the run was told to assume instead of the market's"""
     plan: Plan | None
-    """which weight methods quant tries, and for what"""
+    """which weight methods quant tries, and for what; made before the market is read, with requests to other tools"""
+    requests: dict[RequestAgent, list[ToolRequest]]
+    """what each agent was asked for by the plan, and what came of it"""
     round: int
     """how often quant has built candidates"""
     vetoed: dict[ProfileId, dict[str, str]]
@@ -86,6 +92,8 @@ class State(TypedDict, total=False):
     """all candidates with figures, gates and scores"""
     conflicts: list[Conflict]
     """limits that kept every candidate out"""
+    infeasible: Infeasible | None
+    """the smallest set of the user's limits in conflict, and the ways out"""
     limit_events: Annotated[list[LimitEvent], operator.add]
     """every limit that fired, with what it found and left"""
     protocols: list[ProtocolEvidence]
@@ -117,6 +125,7 @@ class Workspace:
     market: Market | None = None
     risks: ProtocolRisks | None = None
     universe: Universe | None = None
+    screened: Universe | None = None
     features: Mapping[str, PoolFeatures] = field(default_factory=dict)
     hits: Exposures | None = None
     hazards: Hazards | None = None
@@ -172,6 +181,8 @@ class Context:
     given: Mandate | None = None
     """the mandate, where a conversation has read it already: the question is then kept, and not read"""
     workspace: Workspace = field(default_factory=Workspace)
+    journal: Journal | None = None
+    """where the market rows are kept once they are read, so that a killed run goes on with the same"""
     progress: Progress | None = None
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 

@@ -69,6 +69,8 @@ ReasonFigure = Literal[
     "position_share",
     "independent_risks",
 ]
+RequestAgent = Literal["data", "quant", "risk"]
+RequestTool = Literal["screen", "optimise", "compare", "stress"]
 Unit = Literal["percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name"]
 
 METRIC_KEYS = (
@@ -537,6 +539,27 @@ class Plan(Record):
     unsolved: list[Unsolved]
 
 
+class ToolRequest(Record):
+    """What the plan asked of an agent's tool before any market was read, and what came of it.
+
+    ``arguments`` are an enum or bounded numbers each, and make things stricter or add information. ``results`` are
+    numbers; ``no_effect`` says why nothing changed, None where something did.
+    """
+
+    agent: RequestAgent
+    tool: RequestTool
+    arguments: dict[str, float | str | list[str]]
+    author: str
+    results: dict[str, float]
+    no_effect: str | None
+
+
+class Planned(Plan):
+    """The plan as it is carried through a run: with what it asks of the other agents' tools."""
+
+    requests: list[ToolRequest] = []
+
+
 class ForecastScore(Record):
     """How a forecaster did on series and days that it had not seen.
 
@@ -816,6 +839,44 @@ class Conflict(Record):
     vetoed: Count
 
 
+class StandingLimit(Record):
+    """A limit of the mandate that is part of a conflict: the field, and the value that it has there."""
+
+    field: str
+    value: float | int | bool | str | list[str]
+
+
+class WayOut(Record):
+    """A change of a single thing with which a candidate passes, all else kept; it was solved.
+
+    ``kind``: a figure ``loosened``, a limit ``removed``, a ``bolder`` level of risk, a ``smaller`` amount. ``field`` is
+    that of the mandate, ``after`` None where the limit is lifted.
+    """
+
+    kind: Literal["loosened", "removed", "bolder", "smaller"]
+    field: str
+    before: float | int | bool | str | list[str]
+    after: float | int | str | None
+    relative_change: float | None
+
+
+class Infeasible(Record):
+    """Why no candidate can pass: the smallest set of the user's limits that stand against each other, and ways out.
+
+    ``conflict`` is empty where no limit of the user's is to blame but the level of risk, the amount or the market
+    (``blame``). ``smallest``: every smaller set was solved and can be kept. ``ways_out``: the cheapest first (figures
+    by their relative change, removals, a bolder level, a smaller amount); ``reason`` says why there is none.
+    ``evaluations`` counts the problems that were solved for this.
+    """
+
+    conflict: list[StandingLimit]
+    blame: Literal["limits", "risk", "amount", "risk_or_amount", "risk_and_amount", "market"]
+    smallest: bool
+    ways_out: list[WayOut]
+    reason: str | None
+    evaluations: Count
+
+
 class Assumption(Record):
     """A rate that a run was told to assume: ``pool_id`` pays ``apy`` on the day, whatever the market says.
 
@@ -838,7 +899,7 @@ class Recommendation(Record):
     """Everything about one decision. Nothing that it used lives anywhere else, save the market rows saved beside it.
 
     ``forecast_missing`` says why there is no ``forecast``; None where there is one. ``off`` names what was switched off
-    (see ``agents.state.Switch``), ``assumptions`` the rates that the run was told to assume, ``approval`` what a person
+    (see ``agents.state.Switch``), ``requests`` what the plan asked of the tools, ``assumptions`` the rates that the run was told to assume, ``approval`` what a person
     said, None where nobody was asked.
     """
 
@@ -855,9 +916,11 @@ class Recommendation(Record):
     approval: Approval | None
     market: MarketSummary | None
     plan: Plan | None
+    requests: list[ToolRequest]
     candidates: list[Candidate]
     emptied: list[Emptied]
     conflicts: list[Conflict]
+    infeasible: Infeasible | None
     limit_events: list[LimitEvent]
     protocols: list[ProtocolEvidence]
     choice: Choice | None

@@ -24,6 +24,7 @@ from tools.verify.plan import check_plan
 from tools.verify.protocols import check_protocols
 from tools.verify.reasons import check_reasons
 from tools.verify.report import RECORD_FILE, Findings, Report, printable
+from tools.verify.requests import check_requests, check_screens
 from tools.verify.returns import check_returns
 from tools.verify.score import check_scores
 from tools.verify.series import ordinal
@@ -89,6 +90,7 @@ def _check_record(
     check_protocols(record, findings)
     check_limits(record, findings)
     check_plan(record, findings)
+    check_requests(record, findings)
     check_optimisations(record, findings)
     check_gates(record, findings)
     check_scores(record, findings)
@@ -133,6 +135,7 @@ def _check_book(book: Book, findings: Findings) -> dict[int, list[float]]:
         check_sharpes(book.record, returns, findings)
         check_discount(book, findings)
         check_sizes(book, findings)
+        check_screens(book, findings)
         check_bounds(book, findings)
         check_forecast(book, findings)
         return returns

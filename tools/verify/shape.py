@@ -151,6 +151,13 @@ def flag(value: Any, pointer: str, findings: Findings) -> bool:
     return isinstance(value, bool) or _wrong(value, pointer, "true or false", findings)
 
 
+def plain_value(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a value of a mandate: a number, a text, true or false, a list of texts."""
+    return isinstance(value, bool) or (
+        TEXTS(value, pointer, findings) if isinstance(value, list) else number_or_text(value, pointer, findings)
+    )
+
+
 def anything(value: Any, pointer: str, findings: Findings) -> bool:
     """Accept every value."""
     return True
@@ -444,6 +451,16 @@ PLAN = Fields(
         "unsolved": Listed(UNSOLVED, 1_000),
     }
 )
+REQUEST = Fields(
+    {
+        "agent": OneOf(("data", "quant", "risk")),
+        "tool": OneOf(("screen", "optimise", "compare", "stress")),
+        "arguments": Mapped(plain_value),
+        "author": text,
+        "results": Mapped(number),
+        "no_effect": Optional(text),
+    }
+)
 FORECAST_SCORE = Fields(
     {
         "method": OneOf(FORECAST_METHODS),
@@ -507,13 +524,6 @@ CLAIM = Fields(
 )
 
 
-def plain_value(value: Any, pointer: str, findings: Findings) -> bool:
-    """Accept a value of a mandate: a number, a text, true or false, a list of texts."""
-    return isinstance(value, bool) or (
-        TEXTS(value, pointer, findings) if isinstance(value, list) else number_or_text(value, pointer, findings)
-    )
-
-
 INFEASIBLE = Fields(
     {
         "conflict": Listed(Fields({"field": text, "value": plain_value}), 100),
@@ -551,6 +561,7 @@ RECOMMENDATION = Fields(
         "approval": Optional(Fields(dict.fromkeys(("proposed", "chosen"), text))),
         "market": Optional(MARKET),
         "plan": Optional(PLAN),
+        "requests": Listed(REQUEST, 6),
         "candidates": Listed(CANDIDATE, 100),
         "emptied": Listed(
             Fields({"profile": OneOf(PROFILES), "rule": text, **dict.fromkeys(("pools_before", "pools_after"), count)})

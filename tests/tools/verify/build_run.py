@@ -213,6 +213,7 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
         "approval": None,
         "market": _market(inputs, rows),
         "plan": build_plan.plan(risk),
+        "requests": [],
         "candidates": candidates,
         "emptied": [{"profile": name, "rule": "min_tvl", "pools_before": 6, "pools_after": 1} for name in EMPTIED],
         "conflicts": [],
