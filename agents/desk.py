@@ -81,7 +81,7 @@ class Desk:
         if "before" not in self.records:
             if self.previous is None:
                 raise UsageError("nothing was recommended yet: ask for a recommendation first")
-            folder = self.folder / "runs" / "before"
+            folder = self._made() / "before"
             if not (folder / MANIFEST).is_file():
                 partial = folder.with_name(".before")
                 shutil.rmtree(partial, ignore_errors=True)
@@ -112,11 +112,18 @@ class Desk:
         """
         if name in self.records:
             return self.records[name]
-        folder = self.folder / "runs" / name
+        folder = self._made() / name
         if not (folder / MANIFEST).is_file():
             self._solve(folder, name, mandate, apys, as_of, by_seat)
         self._note(name, what, folder)
         return self.records[name]
+
+    def _made(self) -> Path:
+        """Return the folder of the turn's runs, made for its user alone."""
+        runs = self.folder / "runs"
+        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        return runs
 
     def _solve(
         self,

@@ -18,7 +18,7 @@ from agents.events import Listener
 from agents.journal import Journal
 from agents.models import Seat, policy_seat
 from agents.state import Context, Settings, State, Workspace
-from agents.workflow import Asker, advise, build_workflow, gather
+from agents.workflow import Asker, advise, apart, build_workflow, gather
 from tools.counterfactual import Decide, Decided, Feasible, feasible_by, remembered
 from tools.market.evidence import Evidence
 from tools.market.snapshot import Market, Source
@@ -99,8 +99,7 @@ class Solver:
         settings = self._of(apys, as_of, False)
         evidence, workspace = self._market(mandate.asset, settings)
         context = Context(source=evidence, seat=policy_seat(), settings=settings, given=mandate, workspace=workspace)
-        with tracing_context(enabled=False):
-            state: Any = build_workflow(whole=False).invoke({"question": "solved again"}, context=context)
+        state = apart(lambda: _ended(context))
         self._keep(mandate.asset, context)
         return _outcome(state)
 
@@ -123,6 +122,11 @@ class Solver:
     def _keep(self, asset: Asset | None, context: Context) -> None:
         if context.workspace.market is not None and not context.settings.assumed:
             self._read[self._key(asset, context.settings)] = context.source, context.workspace
+
+
+def _ended(context: Context) -> Any:
+    with tracing_context(enabled=False):
+        return build_workflow(whole=False).invoke({"question": "solved again"}, context=context)
 
 
 def _outcome(state: State) -> Decided:

@@ -11,9 +11,11 @@ Risk sends quant back once, with the pools that keep a permitted profile from pa
 
 from __future__ import annotations
 
+import contextvars
 import datetime as dt
-from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
@@ -21,14 +23,13 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Interrupt
-from langsmith.run_helpers import tracing_context
 
 from agents.data import data
 from agents.decision import approval, decision, settle
 from agents.events import Listener, told
 from agents.intake import intake
 from agents.journal import Journal
-from agents.models import Seat, policy_seat
+from agents.models import Seat, policy_seat, traced
 from agents.quant import quant
 from agents.report import report
 from agents.risk import risk
@@ -40,6 +41,7 @@ from tools.market.snapshot import Progress, Source
 from tools.market.sources.altered import AlteredSource
 from tools.records import Mandate, Recommendation
 
+T = TypeVar("T")
 Workflow = CompiledStateGraph[State, Context, Question, State]
 
 
@@ -170,7 +172,7 @@ def advise(
     start: Any = {"question": question}
     graph = build_workflow(InMemorySaver() if settings.approve else None)
     while True:
-        final, waiting = _streamed(graph, start, context, listen)
+        final, waiting = apart(partial(_streamed, graph, start, context, listen))
         if waiting is None:
             return final["recommendation"], context
         if ask is None:
@@ -178,12 +180,17 @@ def advise(
         start = Command(resume={"candidate": ask(waiting.value)})
 
 
+def apart(call: Callable[[], T]) -> T:
+    """Call in a context of its own: a graph that runs inside a node of another would be checkpointed with that one."""
+    return contextvars.Context().run(call)
+
+
 def _streamed(graph: Workflow, start: Any, context: Context, listen: Listener | None) -> tuple[State, Interrupt | None]:
     """Run the graph to its end or to where it waits, telling what happens; returns its state, and what it waits for."""
     final: State = {}
     waiting: Interrupt | None = None
     config: RunnableConfig = {"configurable": {"thread_id": "run"}}
-    with tracing_context(enabled=False):
+    with traced(context.seat.allow_tracing):
         stream: Iterator[Any] = graph.stream(
             start, config, context=context, stream_mode=["custom", "updates", "values"]
         )

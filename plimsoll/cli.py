@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import gc
 import os
@@ -21,6 +22,7 @@ from tools.errors import PlimsollError, UsageError, VerificationError
 if TYPE_CHECKING:
     from agents.journal import Journal
     from agents.models import Seat
+    from plimsoll.asking import Asked
     from tools.market.snapshot import Market
     from tools.strategies.universe import Universe
 
@@ -137,7 +139,7 @@ def defaults(
     settings = from_file(Path.cwd())
     if "format" in settings:
         settings["output"] = settings.pop("format")  # ``format`` is a built-in, so the parameter is called otherwise
-    context.default_map = {"ask": settings}
+    context.default_map = {"ask": settings, "chat": settings}
 
 
 @app.command()
@@ -170,50 +172,54 @@ def ask(
     listen = listener(events)
     if events and listen is not None:
         listen({"event": "started", "command": "ask"})
-    from agents.state import Settings
-    from agents.workflow import advise
-    from plimsoll import runs
-    from plimsoll.terminal import echo, progress_bar, show
-    from tools.market.store import default_home
+    if listen is not None:  # what was understood is told before the libraries that answer are loaded
+        from tools.question import read
+
+        said = read(question).mandate.model_dump(mode="json", exclude_defaults=True)
+        listen({"event": "understood", "mandate": said})
+    from plimsoll import asking, runs
+    from plimsoll.threads import new_name
 
     day = day_of(as_of)
     if out is not None:
         runs.check_writable(out)
     if facts is not None and not facts.is_file():
         raise UsageError(f"--facts {facts} is no file")
-    from plimsoll.chat import approve_on_terminal
+    asked = asking.Asked(
+        question=question,
+        source=source,
+        as_of=day.isoformat() if day else None,
+        model=model,
+        require_model=require_model,
+        output=output.value,
+        out=str(out.absolute()) if out else None,
+        seed=seed,
+        preset=preset.value,
+        hazard=hazard.value,
+        hazard_rates=_rates(set_hazard or []),
+        facts=str(facts.absolute()) if facts else None,
+        refresh=refresh,
+        off=off or [],
+        approve=approve,
+        allow_tracing=allow_tracing,
+    )
+    folder = asking.begin(asked, new_name(dt.datetime.now(dt.UTC)))
+    raise typer.Exit(asking.carry_out(asked, folder, _seat_of, listen))
 
-    seat = _seat(model, require_model, None, allow_tracing)
-    with progress_bar("Reading the market") as progress:
-        recommendation, context = advise(
-            question,
-            open_market(source, seed, refresh),
-            seat=seat,
-            settings=Settings(
-                as_of=day,
-                preset=preset.value,
-                seed=seed,
-                hazard=hazard.value,
-                hazard_rates=_rates(set_hazard or []),
-                facts=facts,
-                off=tuple(off or ()),
-                approve=approve,
-            ),
-            progress=progress,
-            listen=listen,
-            ask=approve_on_terminal,
-        )
-    folder = runs.save(out or default_home() / "runs" / recommendation.run_id, recommendation, context)
+
+@app.command()
+def resume(
+    name: Annotated[str | None, typer.Argument(help="a run that was stopped; none: the newest")] = None,
+    events: Events = False,
+) -> None:
+    """Go on with a run of ask that was stopped: the market is not read again, and no call to a model is paid twice."""
+    listen = listener(events)
     if events and listen is not None:
-        text = recommendation.rationale.markdown
-        listen({"event": "answer", "outcome": recommendation.outcome, "folder": str(folder), "markdown": text})
-    elif output is Format.json:
-        echo(runs.as_json(recommendation.model_dump(mode="json")).rstrip("\n"))
-    elif output is Format.md:
-        echo(recommendation.rationale.markdown.rstrip("\n"))
-    else:
-        show(recommendation, folder)
-    raise typer.Exit({"choice": 0, "not_enough_data": 4}.get(recommendation.outcome, 3))
+        listen({"event": "started", "command": "resume"})
+    from plimsoll import asking
+
+    asked, folder = asking.recall(name)
+    raise typer.Exit(asking.carry_out(asked, folder, _seat_of, listen))
 
 
 @app.command()
@@ -509,6 +515,10 @@ def _rates(settings: list[str]) -> dict[str, float]:
         if not sign or not node:
             raise UsageError(f"--set-hazard must be a node and a rate such as protocol:aave=0.01, not {setting!r}")
     return rates
+
+
+def _seat_of(asked: Asked, journal: Journal) -> Seat:
+    return _seat(asked.model, asked.require_model, journal, asked.allow_tracing)
 
 
 def _seat(model: str | None, required: bool, journal: Journal | None = None, allow_tracing: bool = False) -> Seat:

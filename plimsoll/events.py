@@ -40,9 +40,23 @@ def listener(events: bool) -> Listener | None:
     return on_terminal if sys.stderr.isatty() else None
 
 
+def _mandate(said: Mapping[str, Any]) -> str:
+    """Return what was understood of a question, field by field."""
+    plain = {name: value for name, value in said.items() if name not in {"intent", "notes"}}
+    return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in plain.items()) or "no limits"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,.12g}" if isinstance(value, float) else str(value)
+
+
 def _sentence(event: Event) -> str | None:
     """Return what to tell of an event; most of them are too small for a person."""
     match event.get("event"), event.get("step"):
+        case "understood", _:
+            return f"understood: {_mandate(event['mandate']) if 'mandate' in event else event['kind']}"
         case "run", _:
             return f"solving: {str(event['run']).replace('_', ' ')}"
         case "search", _:
