@@ -78,7 +78,7 @@ def tell(turn: Turn, inquiry: Inquiry, runs: Mapping[str, Recommendation]) -> To
     nothing is shown.
     """
     records = {name: record.model_dump(mode="json") for name, record in runs.items()}
-    document = _document(turn, inquiry, records)
+    document = _document(inquiry, records)
     if turn.kind == "recommend":
         told = Told(quoted(records["choice"], "choice"), {})
     elif "after" in records and records["after"]["choice"] is None:
@@ -91,11 +91,9 @@ def tell(turn: Turn, inquiry: Inquiry, runs: Mapping[str, Recommendation]) -> To
     return told
 
 
-def _document(turn: Turn, inquiry: Inquiry, records: Mapping[str, Any]) -> dict[str, Any]:
+def _document(inquiry: Inquiry, records: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the pointers of an answer's text point into."""
     return {
-        "mandate": turn.mandate.model_dump(mode="json") if turn.mandate else None,
-        "changes": [change.model_dump(mode="json") for change in turn.changes],
         "runs": records,
         "subjects": [subject.model_dump(mode="json") for subject in inquiry.subjects],
         "findings": inquiry.findings,

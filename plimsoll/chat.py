@@ -102,7 +102,7 @@ def _say(conversation: Conversation, room: Room, line: str | None, options: Opti
             {
                 "event": "answer",
                 "turn": told.turn,
-                "kind": told.kind,
+                "kind": told.asked.kind,
                 "folder": str(folder),
                 "markdown": told.rationale.markdown,
             }

@@ -291,6 +291,15 @@ def threads_list(memory: Memory_ = None) -> None:
             echo(f"{thread.name}  {thread.turns} turns  {thread.last}  {thread.line}")
 
 
+@threads_app.command("show")
+def threads_show(name: Annotated[str, typer.Argument(help="a thread")]) -> None:
+    """Print a thread as Markdown: each line, and what was answered."""
+    from plimsoll import threads
+    from plimsoll.terminal import echo
+
+    echo(threads.as_markdown(name).rstrip("\n"))
+
+
 @threads_app.command("delete")
 def threads_delete(name: Annotated[str, typer.Argument(help="a thread")], memory: Memory_ = None) -> None:
     """Forget a thread: what was said, and its answers."""
@@ -339,13 +348,14 @@ def verify(folder: Run) -> None:
 
 @app.command()
 def replay(folder: Run) -> None:
-    """Run a saved recommendation again from its own files: equal bytes, or what differs."""
+    """Run a saved recommendation, or the runs of an answer, again from its own files: equal bytes, or what differs."""
     from plimsoll import runs
     from plimsoll.terminal import echo
+    from tools.verify import is_answer
 
     if not folder.is_dir():
         raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
-    result = runs.replay(folder)
+    result = runs.replay_answer(folder) if is_answer(folder) else runs.replay(folder)
     for difference in result.differences:
         echo(difference, error=True)
     if result.differences:
@@ -362,10 +372,12 @@ def schema(
 
     from plimsoll.terminal import echo
     from tools import records
+    from tools.dialogue.answer import Answer
+    from tools.dialogue.records import Turn
 
     known = {
         key.lower(): value
-        for key, value in vars(records).items()
+        for key, value in (vars(records) | {"answer": Answer, "turn": Turn}).items()
         if isinstance(value, type) and issubclass(value, records.Record) and value is not records.Record
     }
     if name is None:

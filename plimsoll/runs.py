@@ -183,6 +183,33 @@ def replay(folder: Path) -> Replay:
     return Replay(tuple(differences))
 
 
+def replay_answer(folder: Path) -> Replay:
+    """Run every run of a saved answer again, and write its text again from them.
+
+    Raises
+    ------
+    VerificationError
+        When the folder lacks what a replay needs.
+    """
+    from agents.answers import tell
+    from agents.inquiry import Inquiry
+    from tools.dialogue.answer import Answer
+
+    try:
+        answer = Answer.model_validate_json((folder / "answer.json").read_bytes())
+        records = {
+            name: Recommendation.model_validate_json((folder / "runs" / name / RECORD).read_bytes())
+            for name in answer.runs
+        }
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"{folder} does not hold what a replay needs: {error}") from error
+    differences = [f"{name}: {line}" for name in answer.runs for line in replay(folder / "runs" / name).differences]
+    told = tell(answer.asked, Inquiry(answer.findings, answer.subjects, answer.reason), records)
+    if told.text.markdown != answer.rationale.markdown:
+        differences.append("answer.md: other bytes")
+    return Replay(tuple(differences))
+
+
 def _seat(request: dict[str, Any]) -> Seat:
     return policy_seat() if request["model"] == "policy" else RecordedSeat.of(request["model"], request["transcript"])
 

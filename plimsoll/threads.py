@@ -120,6 +120,20 @@ def listed(opened: Any) -> list[Thread]:
     return sorted(threads, key=lambda thread: (thread.last, thread.name), reverse=True)
 
 
+def as_markdown(name: str) -> str:
+    """Return a thread as Markdown; raise UsageError for one that has no answer."""
+    from tools.dialogue.answer import Answer
+
+    folder = default_home() / "threads" / check_name(name)
+    parts = []
+    for path in sorted(folder.glob("turn-*/answer.json")):
+        answer = Answer.model_validate_json(path.read_bytes())
+        parts += [f"### {answer.question}", answer.rationale.markdown.rstrip("\n")]
+    if not parts:
+        raise UsageError(f"the thread {name} has no answers")
+    return "\n\n".join(parts) + "\n"
+
+
 def delete(opened: Any, name: str) -> None:
     """Forget a thread: its checkpoints and its folder; raise UsageError for one that does not exist."""
     folder = home() / check_name(name)

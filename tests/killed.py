@@ -1,4 +1,4 @@
-"""Work in a child process that ends by SIGKILL at a chosen event: no handler runs, nothing is flushed, as in a crash."""
+"""Work in a child process that ends by SIGKILL at a chosen event: no handler runs and nothing is flushed."""
 
 from __future__ import annotations
 

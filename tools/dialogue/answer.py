@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.dialogue.records import Change, TurnKind
-from tools.records import Count, Derived, Mandate, Rationale, Record, Usage
+from tools.dialogue.records import Turn
+from tools.records import Count, Derived, Rationale, Record, Usage
 
 
 class AnswerRun(Record):
@@ -36,9 +36,9 @@ class AnswerSubject(Record):
 class Answer(Record):
     """Everything about one answer but the runs, which lie beside it whole.
 
-    ``changes`` are what a what-if changed in the mandate, ``findings`` what the searches found (records of
-    ``tools.counterfactual``, by name), ``derived`` the figures of the text that follow from others. ``rationale`` is
-    the text, ``reason`` one sentence where nothing could be done.
+    ``asked`` is what the line was read as, ``findings`` what the searches found (records of ``tools.counterfactual``,
+    by name), ``derived`` the figures of the text that follow from others. ``rationale`` is the text, ``reason`` a
+    sentence where nothing could be done.
     """
 
     schema_version: str
@@ -46,10 +46,8 @@ class Answer(Record):
     turn: Count
     created_at: str
     question: str
-    kind: TurnKind
+    asked: Turn
     reason: str | None
-    mandate: Mandate | None
-    changes: list[Change]
     runs: dict[str, AnswerRun]
     subjects: list[AnswerSubject]
     findings: dict[str, Any]

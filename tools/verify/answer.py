@@ -28,6 +28,7 @@ from tools.verify.shape import (
     Optional,
     anything,
     count,
+    flag,
     number_or_text,
     plain_value,
     text,
@@ -38,6 +39,22 @@ ANSWER, TEXT, RUNS = "answer.json", "answer.md", "runs"
 MAX_RUNS = 40
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
+KINDS = (
+    "recommend", "what_if", "why", "why_not", "explain", "changed", "prices", "flips", "mind", "compare",
+    "out_of_scope", "unclear",
+)  # fmt: skip
+CHANGE = Fields({"field": text, "before": Optional(plain_value), "after": Optional(plain_value)})
+ASKED = Fields(
+    {
+        "kind": OneOf(KINDS),
+        "mandate": Optional(MANDATE),
+        "changes": Listed(CHANGE, 100),
+        "subject": Optional(Mapped(anything)),
+        **dict.fromkeys(("concept", "since", "reason"), Optional(text)),
+        **dict.fromkeys(("limits", "notes"), Listed(text, 100)),
+        "forget": flag,
+    }
+)
 SHAPE = Fields(
     {
         "schema_version": OneOf((SCHEMA_VERSION,)),
@@ -45,15 +62,8 @@ SHAPE = Fields(
         "turn": count,
         "created_at": MOMENT,
         "question": text,
-        "kind": OneOf(
-            ("recommend", "what_if", "why", "why_not", "explain", "changed", "prices", "flips", "mind", "compare",
-             "out_of_scope", "unclear")
-        ),
+        "asked": ASKED,
         "reason": Optional(text),
-        "mandate": Optional(MANDATE),
-        "changes": Listed(
-            Fields({"field": text, "before": Optional(plain_value), "after": Optional(plain_value)}), 100
-        ),
         "runs": Mapped(Fields({"what": text, "run_id": text, "sha256": SHA256})),
         "subjects": Listed(
             Fields({"pool_id": text, "name": text, "apy": OPTIONAL, "tvl_usd": OPTIONAL}), 100

@@ -155,7 +155,8 @@ def _units_of(pointer: str, document: dict[str, Any]) -> Sequence[str]:
         mandate = document.get("mandate")
         asset = mandate.get("asset") if isinstance(mandate, dict) else None
         return (asset.lower(),) if isinstance(asset, str) else ()
-    if not {"parts", "parts_behind"}.intersection(parts) and (name == "weight" or name.startswith("apy") or name.endswith("_apy")):
+    of_a_score = "parts" in parts or "parts_behind" in parts
+    if not of_a_score and (name == "weight" or name.startswith("apy") or name.endswith("_apy")):
         return ("percent", "percentage_points")
     return shape.UNITS
 
