@@ -116,6 +116,8 @@ def test_every_pool_is_where_the_record_says(any_run: Run) -> None:
         assert found.weight == chosen.get(one.id)
         if found.stage != "ruled_out":
             assert {c.candidate_id for c in found.candidates} == any_run.holding(one.id)
+        order = [(bool(c.failed), -(c.score or 0.0)) for c in found.candidates]
+        assert order == sorted(order)  # those that passed first, then by score
         if found.stage in {"not_selected", "failed"}:
             assert one.id not in passed
         if found.stage == "lost":

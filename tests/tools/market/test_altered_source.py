@@ -68,7 +68,9 @@ def test_the_rate_that_is_read_is_the_one_that_was_asked_for(apy: float) -> None
 
 @given(st.integers(0, 100_000))
 def test_a_whole_number_of_basis_points_is_read_exactly(bps: int) -> None:
-    assert altered(raw_row(ONE, apyBase=None, apyReward=None), bps / 10_000).apy == bps / 10_000
+    row = raw_row(ONE, apyBase=None, apyReward=None)
+    assert altered(row, bps / 10_000).apy == bps / 10_000
+    assert AlteredSource(source(row), {ONE: bps / 10_000}).pools(AS_OF)[0]["apy"] == bps / 100
 
 
 def test_the_past_and_all_else_are_the_sources() -> None:
