@@ -205,10 +205,10 @@ FAILING: dict[str, tuple[Mode, str, int]] = {
     "null": (says(None), NO_OBJECT, BUDGET.calls),
     "prose": (says("I would take the first, as it is calm."), NO_OBJECT, 6),
     "broken JSON": (says('{"candidate": '), NO_OBJECT, 6),
-    "no choices": (says("", choices=[]), NO_COMPLETION, 3),
-    "a page": (scripted.answers(200, b"<html></html>", Content_Type="text/html"), NO_COMPLETION, 3),
+    "no choices": (says("", choices=[]), NO_COMPLETION, 6),
+    "a page": (scripted.answers(200, b"<html></html>", Content_Type="text/html"), NO_COMPLETION, 6),
     "a megabyte": (says("x" * 1_000_000), TOO_LONG, 3),
-    "without end": (scripted.floods, NO_COMPLETION, 3),
+    "without end": (scripted.floods, NO_COMPLETION, 6),
     "401": (scripted.quotes_the_request, "the server answers HTTP 401 (the key is not accepted)", 3),
     "404": (scripted.answers(404), "the server answers HTTP 404 (no such address or model)", 6),
     "429 for an hour": (
