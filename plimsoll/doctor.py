@@ -104,6 +104,7 @@ def _model(open_seat: Callable[[], Seat]) -> Iterator[Finding]:
 
     try:
         seat = open_seat()
+        seat.cache = None  # what was answered yesterday says nothing of today
         probes = []
         for found in probe(seat):
             probes.append(found)

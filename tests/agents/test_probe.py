@@ -10,8 +10,10 @@ import scripted_model as scripted
 from made_market import MadeSource
 from scripted_model import FORMS, Asked, Handler, Mode, on_rungs, plain_only
 
+from agents.cache import PromptCache
 from agents.endpoint import model_seat
 from agents.models import Budget, Seat
+from agents.probe import READY as READY_SHAPE
 from agents.probe import probe
 from plimsoll.doctor import Finding, examine
 
@@ -78,6 +80,22 @@ def test_the_doctor_stops_where_nobody_answers(mode: Mode, monkeypatch: pytest.M
     assert findings[0].detail.startswith("failed: ")
     assert "failed at ping" in findings[1].detail
     assert len(asked) <= 3
+
+
+def test_the_doctor_believes_no_answer_of_yesterday() -> None:
+    with scripted.serve(literal()) as server:
+
+        def with_cache() -> Seat:
+            seat = seat_at(server.url)
+            seat.cache = PromptCache.at_home()
+            return seat
+
+        model_seat("scripted", base_url=server.url, api_key=None, budget=BUDGET, cache=PromptCache.at_home()).ask(
+            "ping", 'Answer with the JSON object {"ready": true}.', {}, dict, shape=READY_SHAPE
+        )
+        server.script[:] = [scripted.quotes_the_request]
+        findings = list(examine(lambda: MadeSource([], {}), None, with_cache))
+    assert [one.works for one in findings if one.what.startswith("model")] == [False, False]
 
 
 def test_a_probe_is_remembered_and_counts_in_no_run() -> None:
