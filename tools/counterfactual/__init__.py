@@ -22,7 +22,7 @@ from tools.counterfactual.records import (
     WhyNotPool,
 )
 from tools.counterfactual.relaxations import cheapest_relaxation
-from tools.counterfactual.solving import Decide, Feasible, Solve, decide_by, decided, feasible_by, remembered
+from tools.counterfactual.solving import Decide, Feasible, decided, feasible_by, remembered
 from tools.counterfactual.why_not import why_not_candidate, why_not_pool
 
 __all__ = [
@@ -37,12 +37,10 @@ __all__ = [
     "Probe",
     "Relaxation",
     "Relaxations",
-    "Solve",
     "StatedLimit",
     "WhyNotCandidate",
     "WhyNotPool",
     "cheapest_relaxation",
-    "decide_by",
     "decided",
     "feasible_by",
     "flip_point",

@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from tools.counterfactual.records import Decided
 from tools.records import Mandate, Recommendation
 
-Solve = Callable[[Mandate, Mapping[str, float]], Recommendation]
-"""A mandate and assumed APYs of the day (fractions, by pool id) → the whole recommendation."""
 Decide = Callable[[Mandate, Mapping[str, float]], Decided]
-"""The same, of which only the outcome is wanted: what the searches use."""
+"""A mandate and assumed APYs of the day (fractions, by pool id) → what the deterministic workflow decides."""
 Feasible = Callable[[Mandate], bool]
 """Whether a mandate leads to a choice."""
 
@@ -28,11 +26,6 @@ def decided(record: Recommendation) -> Decided:
         net_apy=choice.expected.net_apy,
         score=chosen.score.total,
     )
-
-
-def decide_by(solve: Solve) -> Decide:
-    """Make a function that decides of one that solves; each problem is solved once (see ``remembered``)."""
-    return remembered(lambda mandate, apys: decided(solve(mandate, apys)))
 
 
 def remembered(decide: Decide) -> Decide:

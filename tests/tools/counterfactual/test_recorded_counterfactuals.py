@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from agents.solving import Solver
 from agents.state import Settings
 from agents.workflow import advise
 from tools.counterfactual import (
     Decide,
     cheapest_relaxation,
-    decide_by,
     decided,
     feasible_by,
     flip_point,
@@ -23,10 +22,8 @@ from tools.counterfactual import (
     why_not_pool,
     with_only,
 )
-from tools.market.evidence import Evidence
 from tools.market.snapshot import Market
 from tools.market.sources import FolderSource
-from tools.market.sources.altered import AlteredSource
 from tools.records import Mandate, Recommendation
 from tools.strategies.universe import Universe
 
@@ -45,21 +42,17 @@ class Recorded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def recorded(market_folder: Path) -> Recorded:
-    source, settings = Evidence(FolderSource(market_folder)), Settings(as_of=DAY, paths=2000)
-
-    def solve(mandate: Mandate, apys: Mapping[str, float]) -> Recommendation:
-        evidence = Evidence(AlteredSource(source, apys))
-        return advise("what if?", evidence, given=mandate, settings=settings, now=NOW)[0]
-
+    source, settings = FolderSource(market_folder), Settings(as_of=DAY, paths=2000)
+    solver = Solver(lambda asset, day: source, settings)
     record, context = advise("what if?", source, given=MANDATE, settings=settings, now=NOW)
     assert context.workspace.market is not None
     assert context.workspace.universe is not None
-    return Recorded(decide_by(solve), record, context.workspace.market, context.workspace.universe)
+    return Recorded(solver.decide(), record, context.workspace.market, context.workspace.universe)
 
 
 def test_prices_are_differences_of_two_runs(recorded: Recorded) -> None:
     base = decided(recorded.record)
-    assert base == recorded.decide(MANDATE, {})  # a source without assumed rates is the source
+    assert base == recorded.decide(MANDATE, {})  # decided without a text, and with one
     found = {price.limit.id: price for price in prices(recorded.decide, MANDATE, base)}
     assert list(found) == ["max_weight", "risk"]
     bolder = recorded.decide(MANDATE.model_copy(update={"risk": "medium"}), {})
