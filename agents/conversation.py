@@ -19,14 +19,13 @@ from typing import Annotated, Any, TypedDict
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from langsmith.run_helpers import tracing_context
 
 from agents.answers import Told, tell
 from agents.desk import Desk, Save
 from agents.events import Listener
 from agents.inquiry import Inquiry, chosen_of, inquire
 from agents.journal import Journal
-from agents.models import Seat
+from agents.models import Seat, traced
 from agents.solving import Solver
 from agents.understanding import understood
 from agents.workflow import Asker
@@ -97,6 +96,7 @@ class Room:
     save: Save
     keep: Keep
     approve: bool = False
+    allow_tracing: bool = False
     listen: Listener | None = None
     ask: Asker | None = None
 
@@ -266,7 +266,7 @@ def answer(conversation: Conversation, room: Room, line: str | None, at: dt.date
     start: Any = None if line is None else {"line": line, "at": at.isoformat()}
     before = conversation.get_state(config)
     try:
-        with tracing_context(enabled=False):
+        with traced(room.allow_tracing):
             final: Mapping[str, Any] = conversation.invoke(start, config, context=room, durability="sync")
     except PlimsollError:
         _forget_pending(conversation, config, before)

@@ -27,7 +27,7 @@ from tools.strategies.universe import Universe
 from tools.units import safe_label
 
 MOST_SUBJECTS = 4
-MOST_FLIPS = 6  # pools of a choice whose flip points are sought; each costs a dozen runs
+MOST_FLIPS = 3  # pools of a choice whose flip points are sought; each costs a dozen runs
 FLIPS_OF_A_MIND = 2
 
 

@@ -42,6 +42,7 @@ class Options:
     output: str
     approve: bool
     memory: str | None
+    allow_tracing: bool
     listen: Listener | None
 
 
@@ -148,6 +149,7 @@ def _room(thread: str, folder: Path, options: Options) -> Room:
         save=runs.save,
         keep=threads.keep,
         approve=options.approve,
+        allow_tracing=options.allow_tracing,
         listen=options.listen,
         ask=approve_on_terminal,
     )

@@ -264,6 +264,7 @@ def chat(
             output=output.value,
             approve=approve,
             memory=memory,
+            allow_tracing=allow_tracing,
             listen=listen,
         ),
     )
