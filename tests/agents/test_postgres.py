@@ -71,7 +71,7 @@ def test_a_thread_goes_on_from_the_database(address: str, tmp_path: Path) -> Non
 
 
 def test_a_database_that_cannot_be_reached_is_said_without_its_password(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be reached") as failed:
-        with memory(tmp_path / "unused.sqlite", "postgresql://u:canary77@127.0.0.1:1/none"):
-            pass
+    nowhere = memory(tmp_path / "unused.sqlite", "postgresql://u:canary77@127.0.0.1:1/none")
+    with pytest.raises(UsageError, match="cannot be reached") as failed, nowhere:
+        pass
     assert "canary77" not in str(failed.value)
