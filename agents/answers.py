@@ -78,7 +78,7 @@ def tell(turn: Turn, inquiry: Inquiry, runs: Mapping[str, Recommendation]) -> To
     nothing is shown.
     """
     records = {name: record.model_dump(mode="json") for name, record in runs.items()}
-    document = _document(inquiry, records)
+    document = _document(turn, inquiry, records)
     if turn.kind == "recommend":
         told = Told(quoted(records["choice"], "choice"), {})
     elif "after" in records and records["after"]["choice"] is None:
@@ -91,9 +91,10 @@ def tell(turn: Turn, inquiry: Inquiry, runs: Mapping[str, Recommendation]) -> To
     return told
 
 
-def _document(inquiry: Inquiry, records: Mapping[str, Any]) -> dict[str, Any]:
+def _document(turn: Turn, inquiry: Inquiry, records: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the pointers of an answer's text point into."""
     return {
+        "reason": turn.reason or inquiry.reason,
         "runs": records,
         "subjects": [subject.model_dump(mode="json") for subject in inquiry.subjects],
         "findings": inquiry.findings,
@@ -114,8 +115,7 @@ def _written(
         .render(
             r=document,
             turn=turn,
-            reason=inquiry.reason,
-            runs=views,
+                runs=views,
             base=base,
             f=Figures(ledger, base.asset if base else None),
             ledger=ledger,

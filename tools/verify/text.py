@@ -29,7 +29,7 @@ _NAMES = re.compile(
     r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+"
     r"|/mandate/(chains|protocols|tokens)_(include|exclude)/\d+"
     r"|/infeasible/(conflict/\d+/value|ways_out/\d+/before)(/\d+)?)"
-    r"|/subjects/\d+/name"
+    r"|/subjects/\d+/name|/reason"
 )
 _READS_AS_A_NAME = re.compile(r"(?=.*[^\W\d_])(?![-−]?[$€£]?[\d.,]+\s?(%|k|m|bn|bps?|percent)?$)", re.IGNORECASE)
 _ACTIVE = re.compile(r"[<>\[\]`|*]|\\")
