@@ -29,8 +29,8 @@ help: ## list the targets
 demo: .venv/runtime ## set up, then answer a question on the embedded synthetic market
 	$(BIN)/plimsoll ask "$(QUESTION)" --source demo --out out/demo
 
-test: .venv/dev ## set up, then run all tests
-	$(BIN)/python -m pytest
+test: .venv/dev ## set up, then run all tests, on two processes
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types imports ## lint, types and import directions
 
