@@ -9,7 +9,8 @@ from langgraph.runtime import Runtime
 
 from agents.mandates import limits_for
 from agents.planning import make_plan, parsed, requests_of
-from agents.state import Context, State, Steps
+from agents.state import Context, State, Steps, Switch
+from agents.world import Moving
 from tools.market.features import pool_features
 from tools.market.load import read_market
 from tools.market.quality import ParsedRows
@@ -59,6 +60,7 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
                 protocol_tvl,
                 context.progress,
                 dilution_tables() if asset == "USD" else (),
+                lenient=Switch.DATA in context.settings.off,
             )
         ),
         lambda m: m.sha256,
@@ -71,6 +73,7 @@ def data(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda u: [pool.id for pool in u.pools],
     )
     workspace.market, workspace.risks, workspace.universe = market, risks, universe
+    workspace.moving = workspace.moving or Moving(market, diluted=Switch.SIZING not in context.settings.off)
     workspace.features = steps.call(
         "pool_features",
         {"pools": [pool.id for pool in universe.pools]},

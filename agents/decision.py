@@ -6,8 +6,8 @@ decision (scores, and what the seat proposes) ── approval (a person, where o
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -17,7 +17,7 @@ from agents.choosing import ask_for_choice
 from agents.mandates import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
 from agents.models import POLICY
 from agents.restore import restored
-from agents.state import Context, State, Steps, Workspace
+from agents.state import Context, State, Steps, Switch, Workspace
 from agents.world import moving_of
 from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures
 from tools.candidates.gates import position_share
@@ -40,6 +40,7 @@ from tools.records import (
     Forecast,
     Mandate,
     MarketSummary,
+    ProfileId,
     ProtocolEvidence,
     Reason,
     Score,
@@ -53,6 +54,7 @@ from tools.units import BASIS_POINTS, income
 
 # A model may decide between near-equals only: candidates within this of the best score, at most so many.
 SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
+FORECAST_OFF = "forecasts were switched off"
 POOL_URL = "https://defillama.com/yields/pool/"
 
 
@@ -64,15 +66,19 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     steps = Steps("decision", state, runtime)
     workspace = restored(state, runtime)
     assessed = workspace.assessed
-    preset = context.settings.preset
+    preset, off = context.settings.preset, context.settings.off
+    carry = Switch.HAZARDS in off
     scores = steps.call(
         "score_candidates",
         {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset},
         lambda: score_candidates(
-            [scored_figures(a.measured.metrics, a.risk.all_in) for a in assessed],
+            [
+                dict(a.measured.metrics) if carry else scored_figures(a.measured.metrics, a.risk.all_in)
+                for a in assessed
+            ],
             load_presets()[preset],
             preset,
-            "all_in",
+            "carry_only" if carry else "all_in",
         ),
         lambda found: [score.model_dump() for score in found],
     )
@@ -82,10 +88,10 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "candidates": candidates,
         "conflicts": [],
         "protocols": _evidence(candidates, workspace),
-        "limit_events": rejected(assessed),
+        "limit_events": [] if Switch.RISK in off else rejected(assessed),
         "trace": steps.taken,
     }
-    best = shortlist(candidates, _serving(state))
+    best = shortlist(candidates, _serving(state), off)
     if not best:
         return update | {
             "outcome": "no_feasible_strategy",
@@ -93,13 +99,14 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "conflicts": conflicts(assessed),
             "alternatives": _alternatives(None, mandate, market),
         }
-    if "decision" in context.settings.off:
+    if {Switch.DECISION, Switch.DECISION_MODEL}.intersection(off):
         return update | {"decided": best[0].id, "reasons": [], "prose": {}}
-    decided = ask_for_choice(context.seat, best, candidates, mandate)
+    prose = Switch.PROSE_MODEL not in off
+    decided = ask_for_choice(context.seat, best, candidates, mandate, prose=prose)
     return update | {"decided": decided.candidate_id, "reasons": decided.reasons, "prose": decided.prose}
 
 
-def approval(state: State) -> dict[str, Any]:
+def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Ask a person before the choice is final; the graph waits here, for as long as it takes.
 
     The person is shown ``{"proposed": id, "shortlist": [{"id", "net_apy"}, …]}`` and answers ``{"candidate": id}`` with
@@ -112,7 +119,7 @@ def approval(state: State) -> dict[str, Any]:
     UsageError
         When the answer names anything else.
     """
-    best = shortlist(state["candidates"], _serving(state))
+    best = shortlist(state["candidates"], _serving(state), runtime.context.settings.off)
     proposed = state["decided"]
     answer = interrupt(
         {"proposed": proposed, "shortlist": [{"id": c.id, "net_apy": c.risk.all_in.net_apy} for c in best]}
@@ -137,14 +144,14 @@ def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     assert workspace.weighing is not None
     steps = Steps("decision", state, runtime)
     chosen = next(candidate for candidate in candidates if candidate.id == state["decided"])
-    best = shortlist(candidates, _serving(state))
-    reasons = _Reasons.of(state, chosen, runtime.context.seat.name)
+    off = runtime.context.settings.off
+    reasons = _Reasons.of(state, chosen, runtime.context)
     choice = _choice(chosen, reasons, mandate, market, workspace.market)
     picked = next(a for a in workspace.assessed if a.measured.draft.id == chosen.id)
     forecast = steps.call(
         "forecast_portfolio",
         {"candidate": chosen.id, "horizon_days": choice.expected.horizon_days},
-        lambda: _forecast(picked, choice, market, asset),
+        lambda: FORECAST_OFF if Switch.FORECAST in off else _forecast(picked, choice, market, asset),
         lambda found: found if isinstance(found, str) else found.model_dump(),
     )
     limits, days = limits_for(mandate), chosen.window.days
@@ -153,9 +160,7 @@ def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "candidates": [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates],
         "limit_events": capped(picked, limits, days, workspace.weighing),
         "outcome": "choice",
-        "reason": f"{chosen.id} has the best score of those that passed every limit"
-        if chosen is best[0]
-        else f"{chosen.id} was chosen from the shortlist",
+        "reason": _why(chosen, ranked(candidates, _serving(state), off)[0], off),
         "choice": choice,
         "forecast": forecast,
         "alternatives": _alternatives(choice, mandate, market),
@@ -163,23 +168,41 @@ def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     }
 
 
+def _why(chosen: Candidate, first: Candidate, off: Collection[str]) -> str:
+    """Say in one sentence what the choice is."""
+    if chosen is not first:
+        return f"{chosen.id} was chosen from the shortlist"
+    of = "all candidates, as no limit could veto" if Switch.RISK in off else "those that passed every limit"
+    if Switch.DECISION in off:
+        return f"{chosen.id} stands first by profile and id among {of}; no score decided"
+    return f"{chosen.id} has the best score of {of}"
+
+
 def _moved(chosen: Candidate, shift: float | None) -> Candidate:
     """Note how much of the money would lie elsewhere by the younger half of the window."""
     return chosen.model_copy(update={"optimisation": chosen.optimisation.model_copy(update={"window_shift": shift})})
 
 
-def shortlist(candidates: Sequence[Candidate], serving: WeightMethod | None) -> list[Candidate]:
-    """Return the candidates that passed, best score first, within the margin of the best."""
-    best = ranked(candidates, serving)
+def shortlist(
+    candidates: Sequence[Candidate], serving: WeightMethod | None, off: Collection[str] = ()
+) -> list[Candidate]:
+    """Return the candidates that may be chosen, best score first, within the margin of the best."""
+    best = ranked(candidates, serving, off)
+    if Switch.DECISION in off:
+        return best[:SHORTLIST_LENGTH]
     return [c for c in best if c.score.total >= best[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
 
 
-def ranked(candidates: Sequence[Candidate], serving: WeightMethod | None) -> list[Candidate]:
-    """Return the candidates that passed, best score first.
+def ranked(candidates: Sequence[Candidate], serving: WeightMethod | None, off: Collection[str] = ()) -> list[Candidate]:
+    """Return the candidates that may be chosen, best score first: those that passed, where risk is not switched off.
 
     Of equal scores the method that serves the objective (the last planned) comes first, then the steadier, then ids.
+    Where decision is switched off, profiles stand in their own order, the safest first.
     """
-    passed = (candidate for candidate in candidates if candidate.passed)
+    passed = [candidate for candidate in candidates if candidate.passed or Switch.RISK in off]
+    if Switch.DECISION in off:
+        profiles = get_args(ProfileId)
+        return sorted(passed, key=lambda c: (profiles.index(c.profile), c.id))
     return sorted(
         passed, key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id)
     )
@@ -260,13 +283,18 @@ class _Reasons(NamedTuple):
     by: str
 
     @classmethod
-    def of(cls, state: State, chosen: Candidate, seat: str) -> _Reasons:
-        """Return a model's reasons, else those of the score: for the choice against what comes next."""
-        named = state.get("reasons")
+    def of(cls, state: State, chosen: Candidate, context: Context) -> _Reasons:
+        """Return a model's reasons, else those of the score: for the choice against what comes next.
+
+        None where nothing was scored.
+        """
+        named, off = state.get("reasons"), context.settings.off
         if named:
-            return cls(named, seat)
+            return cls(named, context.seat.name)
+        if Switch.DECISION in off:
+            return cls([], POLICY)
         candidates = state["candidates"]
-        rivals = [other for other in ranked(candidates, _serving(state)) if other.id != chosen.id]
+        rivals = [other for other in ranked(candidates, _serving(state), off) if other.id != chosen.id]
         return cls(own_reasons(chosen, rivals, candidates), POLICY)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
 
+from agents.choosing import seen_of_mandate
 from agents.prompts import prompt
-from agents.state import Context, State, Steps
+from agents.state import Context, State, Steps, Switch
 from tools.errors import MandateError
 from tools.market.names import canonical_chain, chain_aliases, family_aliases
 from tools.question import check_mandate, read
@@ -75,7 +76,7 @@ def _usable(mandate: Mandate) -> Mandate:
 
 def _completed(mandate: Mandate, stated: frozenset[str], question: str, context: Context) -> Mandate:
     unsaid = [field for field in _OPEN_TO_MODELS if field not in stated]
-    if "intake" in context.settings.off or not unsaid:
+    if Switch.INTAKE_MODEL in context.settings.off or not unsaid:
         return mandate
 
     def check(answer: dict[str, Any]) -> Mandate:
@@ -85,9 +86,17 @@ def _completed(mandate: Mandate, stated: frozenset[str], question: str, context:
         return _merged(mandate, additions)
 
     system = prompt("intake.md.j2", fields=unsaid)
-    return context.seat.ask(
-        "read", system, {"question": question, "read_so_far": mandate.model_dump(mode="json"), "unsaid": unsaid}, check
-    )
+    payload = {"question": question, "read_so_far": seen_of_mandate(mandate), "unsaid": unsaid}
+    return context.seat.ask("read", system, payload, check, shape=_shape(unsaid))
+
+
+def _shape(unsaid: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of the answer: null, or an empty list, for what the question does not say."""
+    kinds: dict[str, Any] = {"asset": {"type": "string", "enum": ["ETH", "BTC", "USD"]}}
+    kinds |= {"risk": {"type": "string", "enum": ["low"]}, "allow_il": {"type": "boolean", "enum": [False]}}
+    names = {"type": "array", "items": {"type": "string"}}
+    fields = {field: names if field in _SPELLED else {"anyOf": [kinds[field], {"type": "null"}]} for field in unsaid}
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from agents.choosing import seen_of_mandate
 from agents.prompts import prompt
-from agents.state import Context, State
+from agents.state import Context, State, Switch
 from tools.records import Mandate, Planned, RequestAgent, RequestTool, ToolRequest, WeightMethod
 from tools.requests import (
     EXCLUSIONS,
@@ -55,9 +55,13 @@ class _Wanted(NamedTuple):
 def make_plan(mandate: Mandate, context: Context) -> Planned:
     """Choose the weight methods by the mandate's objective; a model in the seat may ask for others within limits."""
     objective = load_objectives()[mandate.risk]
+    off = context.settings.off
     wanted = _Wanted(None, objective.confidence, [])
-    if "quant" not in context.settings.off:
+    if Switch.PLAN_MODEL not in off:
         wanted = _asked(mandate, objective, context)
+    if Switch.QUANT in off:
+        objective = objective.model_copy(update={"methods": ["equal"]})
+        wanted = wanted._replace(methods=None, confidence=objective.confidence)
     own = wanted.methods is None
     methods = objective.methods if wanted.methods is None else _with_the_simple_rule(wanted.methods, objective)
     return Planned(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -10,13 +11,13 @@ from langgraph.runtime import Runtime
 from agents.data import data, screened_universe
 from agents.mandates import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
 from agents.planning import parsed, requests_of
-from agents.state import Context, State, Steps, Workspace
+from agents.state import Context, State, Steps, Switch, Workspace
 from agents.world import dependence, moving_of
 from tools.candidates import Weighing, build_candidates, build_outlook, measure, pool_mark
-from tools.records import Mandate, MarketSummary, Plan, ToolRequest
+from tools.records import Mandate, MarketSummary, Plan, ProfileId, ToolRequest
 from tools.requests import Compare, compared
 from tools.strategies.objectives import load_objectives
-from tools.strategies.profiles import load_profiles
+from tools.strategies.profiles import Profile, load_profiles
 from tools.strategies.universe import Universe
 
 __all__ = ["DEFAULT_HORIZON_DAYS", "amount_in_asset", "amount_usd", "limits_for", "quant"]
@@ -35,7 +36,7 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     plan = state["plan"]
     assert plan is not None
     universe = _universe(state, runtime.context)
-    vetoed = state.get("vetoed", {})
+    vetoed, off = state.get("vetoed", {}), runtime.context.settings.off
     steps = Steps("quant", state, runtime)
     if state["round"] == 0 or workspace.weighing is None:  # later rounds keep what was weighed already
         workspace.weighing = _weighing(plan, mandate, market, runtime.context, steps)
@@ -49,7 +50,7 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "plan": plan.model_dump(),
         },
         lambda: build_candidates(
-            universe, mandate, load_profiles(), limits_for(mandate), amount_usd(mandate, market), vetoed, weighing
+            universe, mandate, profiles_for(off), limits_for(mandate), amount_usd(mandate, market), vetoed, weighing
         ),
         lambda d: [
             (draft.id, [pool.id for pool in draft.pools], [float(w) for w in draft.weights]) for draft in d.drafts
@@ -70,6 +71,13 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "round": state["round"] + 1,
         "trace": steps.taken,
     }
+
+
+def profiles_for(off: Collection[str]) -> Mapping[ProfileId, Profile]:
+    """Return the profiles; without the data agent none of them asks about the trend of a yield."""
+    if Switch.DATA not in off:
+        return load_profiles()
+    return {name: one.model_copy(update={"not_trending_down": False}) for name, one in load_profiles().items()}
 
 
 def _universe(state: State, context: Context) -> Universe:

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from agents.mandates import DEFAULT_HORIZON_DAYS, amount_usd, limits_for
 from agents.planning import parsed, requests_of
 from agents.quant import quant
-from agents.state import Context, State, Steps
+from agents.state import Context, State, Steps, Switch
 from agents.world import dependence, moving_of
 from tools.candidates import Assessed, World, all_in_views, assess_candidates, pool_mark, sent_back, vetoes
 from tools.records import ProfileId, ToolRequest
@@ -49,7 +49,7 @@ def risk(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda a: [[gate.model_dump() for gate in candidate.gates] for candidate in a],
     )
     vetoed: dict[ProfileId, dict[str, str]] = {}
-    if state["round"] < MAX_ROUNDS:
+    if state["round"] < MAX_ROUNDS and Switch.RISK not in runtime.context.settings.off:
         pools = workspace.universe.pools
         vetoed = vetoes(workspace.assessed, pools, mandate, load_profiles(), limits)
     fired = sent_back(workspace.assessed, vetoed, limits)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
+from tools.errors import UsageError
 from tools.records import (
     Alternatives,
     Approval,
@@ -55,6 +57,50 @@ if TYPE_CHECKING:
     from tools.strategies.universe import Universe
 
 T = TypeVar("T")
+
+
+class Switch(StrEnum):
+    """What a run can go without (``Settings.off``); the workflow still ends in a typed outcome, and the record says so.
+
+    A use of the model that is off is the embedded policy's; an agent that is off does the least that its successor
+    needs, and decides nothing.
+    """
+
+    INTAKE_MODEL = "intake_model"
+    """the question is read by the program's own reader alone"""
+    PLAN_MODEL = "plan_model"
+    """nobody is asked for a plan: the objective's methods, and no requests to the tools"""
+    DECISION_MODEL = "decision_model"
+    """nobody is asked to choose or to write: the best score, for the score's reasons"""
+    PROSE_MODEL = "prose_model"
+    """the model chooses and gives reasons, the words are the program's"""
+    DATA = "data"
+    """no quality screen of histories: spikes count as rates, days without a row take the last one however many they
+    are, changes of unit, stale, stuck, zero and spiking yields stay, and no profile asks about the trend. What is left
+    is what the arithmetic needs: rows that can be read, within bounds and once each, tokens of the asset, a size above
+    the smallest minimum of any profile, and 30 days since the first row of a history."""
+    QUANT = "quant"
+    """no optimiser: equal weights, as far as the caps allow them"""
+    RISK = "risk"
+    """gates are computed and recorded and veto nothing; nothing is sent back. The page opens with a warning."""
+    DECISION = "decision"
+    """scores are recorded and decide nothing: the first candidate that passed, by profile from the safest and by id"""
+    FORECAST = "forecast"
+    """no forecast"""
+    SIZING = "sizing"
+    """the own deposit takes nothing off the rates"""
+    HAZARDS = "hazards"
+    """the score looks at yields alone; events and costs are computed and recorded, and gates hold them as ever"""
+
+
+def switches(names: Iterable[str]) -> tuple[Switch, ...]:
+    """Return what is named, each once, in the order of ``Switch``; raise UsageError for what is no switch."""
+    given = list(names)
+    for name in given:
+        if name not in set(Switch):
+            known = ", ".join(Switch)
+            raise UsageError(f"nothing is called {name!r} that could be switched off; known: {known}")
+    return tuple(switch for switch in Switch if switch in given)
 
 
 class Question(TypedDict):
@@ -137,15 +183,12 @@ class Workspace:
     assessed: tuple[Assessed, ...] = ()
 
     def shared(self) -> Workspace:
-        """Return what does not depend on the mandate, for another run on the same market and asset."""
+        """Return what was read, for another run on the same market and asset; what is quick is computed anew."""
         return Workspace(
             market=self.market,
             risks=self.risks,
             universe=self.universe,
             features=self.features,
-            hits=self.hits,
-            hazards=self.hazards,
-            outlook=self.outlook,
             moving=self.moving,
         )
 
@@ -162,10 +205,15 @@ class Settings:
     facts: Path | None = None
     hazard_rates: Mapping[str, float] = field(default_factory=dict)
     off: tuple[str, ...] = ()
+    """what is switched off: names of ``Switch``"""
     assumed: Mapping[str, float] = field(default_factory=dict)
     """pool → the APY of the day that it is assumed to pay, whatever the market says"""
     approve: bool = False
     """a person is asked before the choice is final"""
+
+    def __post_init__(self) -> None:
+        """Check what is switched off. Raises UsageError for a name that is no switch."""
+        object.__setattr__(self, "off", tuple(map(str, switches(self.off))))
 
 
 @dataclass

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-from tools.records import Candidate, Reason, ReasonFigure
+from tools.records import Candidate, Reason, ReasonFigure, RiskView
 
 MOST_REASONS = 4
 OWN_REASONS = 3  # that the score gives itself
@@ -42,12 +42,11 @@ REASONS: Mapping[ReasonFigure, ReasonKind] = {
     "position_share": ReasonKind("/risk/largest_position_share", "<", "the largest share of a pool, hard to leave"),
     "independent_risks": ReasonKind("/risk/exposure/effective_risks", ">", "how many independent risks it comes to"),
 }
-# The figure behind each part of the score; beta is best near a level, so neither more nor less of it is a reason.
-_BEHIND_PART: Mapping[str, ReasonFigure] = {
-    "apy": "net_apy",
-    "sharpe": "sharpe",
-    "alpha": "alpha",
-    "volatility": "volatility",
+# The figure behind each part of the score, by the view that it is taken in; beta is best near a level, so neither more
+# nor less of it is a reason.
+_BEHIND_PART: Mapping[RiskView, Mapping[str, ReasonFigure]] = {
+    "all_in": {"apy": "net_apy", "sharpe": "sharpe", "alpha": "alpha", "volatility": "volatility"},
+    "carry_only": {"apy": "apy"},
 }
 assert set(REASONS) == set(get_args(ReasonFigure))
 
@@ -98,7 +97,7 @@ def _parts_led(chosen: Candidate, other: Candidate) -> list[ReasonFigure]:
     """Return the score where it leads, and the figures behind its parts that do, by how much they add to it."""
     ahead = {
         name: chosen.score.parts[part] - other.score.parts[part]
-        for part, name in _BEHIND_PART.items()
+        for part, name in _BEHIND_PART[chosen.score.view].items()
         if leads(chosen, other, name)
     }
     by_weight = sorted((name for name in ahead if ahead[name] > 0.0), key=lambda name: (-ahead[name], name))

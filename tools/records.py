@@ -899,8 +899,8 @@ class Recommendation(Record):
     """Everything about one decision. Nothing that it used lives anywhere else, save the market rows saved beside it.
 
     ``forecast_missing`` says why there is no ``forecast``; None where there is one. ``off`` names what was switched off
-    (see ``agents.state.Switch``), ``requests`` what the plan asked of the tools, ``assumptions`` the rates that the run was told to assume, ``approval`` what a person
-    said, None where nobody was asked.
+    (see ``agents.state.Switch``), ``requests`` what the plan asked of the tools, ``assumptions`` the rates that the run
+    was told to assume, ``approval`` what a person said, None where nobody was asked.
     """
 
     schema_version: str

@@ -282,8 +282,8 @@ def test_a_model_that_asks_for_what_has_no_answer_here_takes_nothing_away(carefu
 # Who is asked, and what leaves.
 
 
-def test_with_quant_off_nobody_is_asked() -> None:
-    settings = Settings(paths=PATHS, off=("quant",))
+def test_without_a_model_for_the_plan_nobody_is_asked() -> None:
+    settings = Settings(paths=PATHS, off=("plan_model",))
     with serve(with_plan(OTHERS)) as server:
         found, _ = advise(QUESTION, market(), seat=seat_at(server), settings=settings, now=NOW)
     assert "plan" not in [asked.task for asked in server.asked]

@@ -118,6 +118,8 @@ def _check_request(record: dict[str, Any], request: dict[str, Any], findings: Fi
         if name in request or name == "question":
             meaning = f"what {run_folder.REQUEST} says"
             findings.same(pointers.get(name, f"/{name}"), value, request.get(name), meaning)
+    if "off" in request:
+        findings.same("/off", record["off"], request["off"], f"what {run_folder.REQUEST} says")
     if isinstance(request.get("assumed"), dict):
         assumed = {entry["pool_id"]: entry["apy"] for entry in record["assumptions"]}
         findings.same("/assumptions", assumed, request["assumed"], f"what {run_folder.REQUEST} says")

@@ -11,6 +11,7 @@ from tools.verify.book import amounts
 from tools.verify.gates import AT_LEAST
 from tools.verify.report import Findings, printable
 from tools.verify.series import DAYS_PER_YEAR
+from tools.verify.shape import PROFILES
 
 JsonObject = dict[str, Any]
 
@@ -35,8 +36,11 @@ SAME_CHAIN = {
 def check_choice(record: JsonObject, findings: Findings) -> None:
     """Check the outcome: the right candidate, its pools and amounts, incomes and alternatives, or why there is none."""
     choice = record["choice"]
+    vetoed = "risk" not in record["off"]  # with the risk agent off, a limit that is broken turns nothing down
     open_to_choice = [
-        candidate for candidate in record["candidates"] if all(gate["passed"] for gate in candidate["gates"])
+        candidate
+        for candidate in record["candidates"]
+        if not vetoed or all(gate["passed"] for gate in candidate["gates"])
     ]
     findings.same("/outcome", record["outcome"] == "choice", choice is not None, "whether there is a choice")
     if choice is None:
@@ -58,7 +62,7 @@ def _check_chosen(
     choice: JsonObject, candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings
 ) -> None:
     failed = [gate["rule"] for gate in candidate["gates"] if not gate["passed"]]
-    if failed:
+    if failed and "risk" not in record["off"]:
         findings.at(
             "/choice/candidate_id",
             f"names a candidate that fails {printable(', '.join(failed))}",
@@ -87,6 +91,9 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
     the embedded policy, and a person who was asked, may choose from the shortlist.
     """
     findings.recomputed += 1
+    if "decision" in record["off"]:
+        _check_first(candidate, rivals, record, findings)
+        return
     total = candidate["score"]["total"]
     serving = record["plan"]["methods"][-1] if record["plan"] else ""
     best = max(rival["score"]["total"] for rival in rivals)
@@ -95,11 +102,21 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
         return
     better = sum(rival["score"]["total"] > total + TIE for rival in rivals)
     shortlisted = total >= best - SHORTLIST_MARGIN - TIE and better < SHORTLIST_LENGTH
-    by_policy = record["usage"]["model"] == POLICY and record["approval"] is None
+    unheard = record["usage"]["model"] == POLICY or "decision_model" in record["off"]
+    by_policy = unheard and record["approval"] is None
     if by_policy or not shortlisted:
         mine, other = printable(candidate["id"]), printable(first["id"])
         what = f"is {mine} with a score of {total}, but {other} with {first['score']['total']} comes first"
         findings.at("/choice/candidate_id", what, first["id"], candidate["id"])
+
+
+def _check_first(candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings) -> None:
+    """See that without a score the choice is the first by profile and id; a person may take one of the first five."""
+    order = sorted(rivals, key=lambda rival: (PROFILES.index(rival["profile"]), rival["id"]))
+    allowed = [rival["id"] for rival in order[: 1 if record["approval"] is None else SHORTLIST_LENGTH]]
+    if candidate["id"] not in allowed:
+        what = f"is {printable(candidate['id'])}, but {printable(allowed[0])} comes first, as nothing was scored"
+        findings.at("/choice/candidate_id", what, allowed[0], candidate["id"])
 
 
 def _tie_break(serving: str, candidate: JsonObject) -> tuple[bool, float, str]:

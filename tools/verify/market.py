@@ -65,7 +65,7 @@ def _check_repairs(book: Book, findings: Findings) -> None:
         filled += len(missing)
         spikes += sum(first <= day for day in series.spikes)
         unsplit += rows[0].get("apyBase") is None and rows[0].get("apyReward") is None
-        if longest_run(missing) > LONGEST_GAP:
+        if longest_run(missing) > LONGEST_GAP and "data" not in book.record["off"]:
             what = f"names {printable(pool_id)}, which has {longest_run(missing)} days in a row without a usable value"
             findings.at("/market/benchmark_pools", what, f"at most {LONGEST_GAP}", longest_run(missing))
     findings.same("/market/gaps_filled", market["gaps_filled"], filled, "the number of missing days")

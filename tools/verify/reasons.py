@@ -38,10 +38,13 @@ def check_reasons(record: JsonObject, findings: Findings) -> None:
     if choice is None:
         return
     reasons = choice["reasons"]
+    if "decision" in record["off"]:
+        findings.same("/choice/reasons", len(reasons), 0, "the number of reasons where nothing was scored")
+        return
     findings.same("/choice/reasons", 0 < len(reasons) <= MOST_REASONS, True, "whether there are one to four")
     names = [(reason["figure"], reason["over"]) for reason in reasons]
     findings.same("/choice/reasons", len(set(names)), len(names), "the number of reasons, each once,")
-    if record["usage"]["model"] == POLICY:
+    if record["usage"]["model"] == POLICY or "decision_model" in record["off"]:
         findings.same("/choice/reasons_by", choice["reasons_by"], POLICY, "who was in the seat")
     elif choice["reasons_by"] not in (POLICY, record["usage"]["model"]):
         findings.at("/choice/reasons_by", "is neither the policy nor the model", record["usage"]["model"])
@@ -59,7 +62,8 @@ def _check_reason(
     if over is None:
         findings.same(f"{pointer}/against", [reason["op"], reason["against"]], [None, None], "a reason without another")
         return
-    passed = {candidate["id"] for candidate in record["candidates"] if candidate["passed"]}
+    vetoed = "risk" not in record["off"]
+    passed = {candidate["id"] for candidate in record["candidates"] if candidate["passed"] or not vetoed}
     if over not in passed or over == chosen:
         findings.at(f"{pointer}/over", f"is {printable(over)}, no other candidate that passed", "another one", over)
         return

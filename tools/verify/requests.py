@@ -36,7 +36,7 @@ def check_requests(record: JsonObject, findings: Findings) -> None:
     """Check each request against its bounds and against the candidates that came of it."""
     requests = record["requests"]
     findings.same("/requests", len(requests) <= MOST_REQUESTS, True, f"whether there are at most {MOST_REQUESTS}")
-    if record["usage"]["model"] == POLICY and requests:
+    if (record["usage"]["model"] == POLICY or "plan_model" in record["off"]) and requests:
         findings.at("/requests", "are made although no model was in the seat", "none", len(requests))
     keys = [(request["tool"], str(request["arguments"])) for request in requests]
     findings.same("/requests", len(set(keys)), len(keys), "the number of requests, each once,")

@@ -198,6 +198,10 @@ REASON_FIGURES = (
     "score", "net_apy", "apy", "apy_mean_30d", "apy_low", "sharpe", "alpha", "volatility", "expected_loss", "cvar_95",
     "loss_probability", "protocol_risk", "largest_protocol", "reward_share", "position_share", "independent_risks",
 )  # fmt: skip
+SWITCHES = (
+    "intake_model", "plan_model", "decision_model", "prose_model", "data", "quant", "risk", "decision", "forecast",
+    "sizing", "hazards",
+)  # fmt: skip
 RUNGS = ("json_schema", "tool_call", "json_mode", "text")
 NODE_KINDS = ("protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown")
 MAX_NODES, MAX_LINKS = 1_000, 10_000
@@ -556,7 +560,7 @@ RECOMMENDATION = Fields(
         "outcome": OneOf(("choice", "no_feasible_strategy", "not_enough_data", "out_of_scope")),
         "reason": text,
         "mandate": MANDATE,
-        "off": TEXTS,
+        "off": Listed(OneOf(SWITCHES), 100),
         "assumptions": Listed(ASSUMPTION, 100),
         "approval": Optional(Fields(dict.fromkeys(("proposed", "chosen"), text))),
         "market": Optional(MARKET),
