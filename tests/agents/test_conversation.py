@@ -60,6 +60,7 @@ LINES = {
     "why not the second one?": ("why_not", "behind"),
     "why not Maximum Yield?": ("why_not", "Maximum Yield"),
     "what does each limit cost me?": ("prices", "price of the limit"),
+    "what would change your mind?": ("mind", "out of it at"),
     "explain CVaR to me": ("explain", "For what was chosen here it is"),
     "compare with equal weights": ("compare", "independent risks"),
     "will ETH go up next month?": ("out_of_scope", "predict"),
