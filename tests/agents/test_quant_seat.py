@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import scripted_model as scripted
-from reasoned_model import chooses
 from scripted_model import Mode, replies, serve
 from small_market import NOW, PATHS, QUESTION, market, run
 from test_seam import SHORT, hostile_and_neutral, plain, seat_at, stable
@@ -40,7 +39,7 @@ def with_plan(plan: object) -> Mode:
 
 def only_the_plan(bad: Mode) -> Mode:
     """Misbehave at quant's question alone."""
-    good = chooses()
+    good = scripted.chooses()
     return lambda handler, asked: (bad if asked.task == "plan" else good)(handler, asked)
 
 

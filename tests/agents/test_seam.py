@@ -57,7 +57,18 @@ def about_the_market(recommendation: Recommendation) -> Any:
     record = stable(plain(recommendation))
     for candidate in record["candidates"]:
         candidate["optimisation"]["window_shift"] = None  # reckoned for the choice alone
-    decided = {"choice", "alternatives", "reason", "derived", "rationale", "flowchart", "trace", "usage", "run_id"}
+    decided = {
+        "choice",
+        "alternatives",
+        "reason",
+        "derived",
+        "rationale",
+        "flowchart",
+        "trace",
+        "usage",
+        "run_id",
+        "prompts_sha256",
+    }
     return {key: value for key, value in record.items() if key not in decided}
 
 
@@ -308,7 +319,7 @@ def test_the_command_line_ends_as_the_contract_says(
 def test_a_lie_that_passed_the_first_check_fails_the_second(
     by_policy: Recommendation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer: {"why": answer["why"]})
+    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer: {"why": answer["why"]} if "why" in answer else {})
     with scripted.serve(chooses(why="It yields twelve percent, 42 times what Foobank pays.")) as server:
         found = run(seat_at(server))
     check(found, by_policy)
