@@ -32,6 +32,11 @@ class ScoreLine(NamedTuple):
     demanded: int
 
 
+class _Shown(NamedTuple):
+    plot: Plot | None
+    table: Table | None
+
+
 class SuiteView(NamedTuple):
     """What the template shows of a suite."""
 
@@ -72,7 +77,7 @@ def view(result: SuiteResult, comparison: Comparison | None = None) -> SuiteView
         result,
         bootstrap(passed) if cases else None,
         score_lines(cases),
-        [{"plot": section} if isinstance(section, Plot) else {"table": section} for section in _shown(sections)],
+        [_Shown(s, None) if isinstance(s, Plot) else _Shown(None, s) for s in _shown(sections)],
         bootstrap(seconds) if cases else None,
         sum(case.spent.calls for case in cases),
         sum(case.spent.input_tokens + case.spent.output_tokens for case in cases),

@@ -43,9 +43,11 @@ def run_suite(
 ) -> SuiteResult:
     """Run a suite, or the rest of it, and return all its results in the order of its cases.
 
-    ``folder`` takes a journal, ``NAME.SUBJECT.jsonl``, and at the end the result, ``NAME.SUBJECT.json``. ``finished``
-    is told each new result once it is on the disk. Raises UsageError for an unknown suite; foreseen failures of a case
-    (``PlimsollError``) are part of its result, any other exception ends the run, which can be taken up again.
+    ``folder`` takes a journal, ``NAME.SUBJECT.jsonl``, and at the end the result, ``NAME.SUBJECT.json`` or, of the fast
+    subset, ``NAME.SUBJECT.fast.json``. ``finished`` is told each new result once it is on the disk.
+
+    Raises UsageError for an unknown suite. Foreseen failures of a case (``PlimsollError``) are part of its result; any
+    other exception ends the run, which can be taken up again.
     """
     suite, subject = suite_named(name), subject or Subject()
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def run_suite(
     found = SuiteResult(
         schema_version=SCHEMA_VERSION, suite=name, words=suite.words, subject=subject.name, fast=fast, cases=ordered
     )
-    save(found, folder / f"{stem}.json")
+    save(found, folder / f"{stem}{'.fast' if fast else ''}.json")
     return found
 
 

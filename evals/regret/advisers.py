@@ -109,7 +109,12 @@ def greedy_steps(case: RegretCase) -> Advice:
 
 def our_allocation(case: RegretCase) -> Advice:
     """Our search for the most income at this size (``tools.sizing``), told the curves of the case."""
-    return _allocated(case, case.market.pools, [curve_told(pool) for pool in case.market.pools])
+    return _allocated(case, case.market.pools, [curve_told(pool) for pool in case.market.pools], SMALLEST_WEIGHT)
+
+
+def our_search(case: RegretCase) -> Advice:
+    """The same without the least weight of a position, which is a rule of the workflow and not of the search."""
+    return _allocated(case, case.market.pools, [curve_told(pool) for pool in case.market.pools], 0.0)
 
 
 def our_allocation_by_feed(case: RegretCase) -> Advice:
@@ -120,11 +125,11 @@ def our_allocation_by_feed(case: RegretCase) -> Advice:
     if not pools:
         return Advice({}, "no pool may be held")
     curves = [curve_of(known[pool.id], seen.market.as_of, seen.market.tables) for pool in pools]
-    return _allocated(case, pools, curves)
+    return _allocated(case, pools, curves, SMALLEST_WEIGHT)
 
 
-def _allocated(case: RegretCase, pools: Sequence[Pool], curves: Sequence[RateCurve]) -> Advice:
-    """Allocate as ``net_yield`` does in the workflow: positions of a twentieth of the money at least, costs counted."""
+def _allocated(case: RegretCase, pools: Sequence[Pool], curves: Sequence[RateCurve], least: float) -> Advice:
+    """Allocate as ``net_yield`` does in the workflow: costs counted, positions of at least ``least`` of the money."""
     caps = case.caps()
     upper = [caps[pool.id] for pool in pools]
     try:
@@ -135,7 +140,7 @@ def _allocated(case: RegretCase, pools: Sequence[Pool], curves: Sequence[RateCur
             fixed_cost_usd=[pool.entry_cost_usd for pool in pools],
             expected_loss=[pool.expected_loss for pool in pools],
             upper=upper,
-            min_weight=min(SMALLEST_WEIGHT, *upper),
+            min_weight=min(least, *upper),
             names=[pool.id for pool in pools],
         )
     except (Infeasible, SolverFailed) as error:
@@ -193,4 +198,4 @@ OURS: Mapping[str, Adviser] = {
     "our_allocation_by_feed": our_allocation_by_feed,
     "our_workflow": our_workflow,
 }
-INFORMED: Mapping[str, Adviser] = {"greedy_steps": greedy_steps}
+INFORMED: Mapping[str, Adviser] = {"our_search": our_search, "greedy_steps": greedy_steps}

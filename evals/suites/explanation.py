@@ -31,7 +31,7 @@ CUT = 0.2  # what is left of a rate
 LEAVES = 0.5  # of the money in a pool whose rate was cut
 GAIN = (0.5, 1.02)  # of the stated prices; the upper end leaves room for their last digits and the rounded weights
 STAYS = 0.02  # of the money; every rate enters the market's median and the centre towards which rates are shrunk
-FAST = {"e01", "e13"}
+FAST = {"e06", "e15"}
 FAILURES = 0.5  # a year
 Kind = Literal["yield", "loss", "limit", "exclusion", "bystander"]
 

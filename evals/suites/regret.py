@@ -146,7 +146,7 @@ def load() -> Sequence[RegretCase]:
 NAMES = (*BASELINES, RAW, *OURS, *INFORMED)
 SUITE = Suite(
     name="regret",
-    words="how far is the advice from the best that could have been done, in basis points a year?",
+    words="how far is the advice from the best that could have been done?",
     load=load,
     identify=identify,
     solve=solve,
