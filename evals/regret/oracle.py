@@ -99,7 +99,7 @@ def optimum(case: RegretCase) -> Optimum:
     search.run()
     assert search.best is not None  # a case whose caps cannot hold the amount is refused when it is read
     value, positions = search.best
-    bound = max(search.bound, value)
+    bound = search.bound  # not lifted to the value: a bound below it would be a proof that something is wrong
     return Optimum(
         weights={pool.id: x / case.amount_usd for pool, x in zip(case.market.pools, positions, strict=True) if x > 0.0},
         income_usd=value,

@@ -58,13 +58,13 @@ def result(suite: str, cases: dict[str, tuple[float | None, bool | None]], sha: 
 
 
 def test_a_comparison_pairs_cases_and_names_what_got_worse() -> None:
-    before = result("t", {"a": (1.0, True), "b": (2.0, True), "c": (3.0, False), "gone": (1.0, True)})
-    after = result("t", {"a": (1.5, True), "b": (2.5, False), "c": (3.5, True), "new": (9.0, False)})
+    before = result("t", {"a": (1.0, True), "b": (2.0, True), "c": (3.0, False), "d": (0.0, False), "x": (1.0, True)})
+    after = result("t", {"a": (1.5, True), "b": (2.5, False), "c": (3.5, True), "d": (0.5, False), "y": (9.0, False)})
     found = compare(after, before)
-    assert found.differences == {"s": ((0.5, 0.5, 0.5), 3)}
+    assert found.differences == {"s": ((0.5, 0.5, 0.5), 4)}
     assert found.regressions == ("b",)
     assert found.repaired == ("c",)
-    assert found.unpaired == ("gone", "new")
+    assert found.unpaired == ("x", "y")
 
 
 def test_what_changed_or_has_no_value_is_not_compared() -> None:

@@ -48,6 +48,12 @@ def test_each_rule_does_what_it_is_called() -> None:
     assert equal_weight(BAIT).weights == pytest.approx(dict.fromkeys(pools, 1.0 / len(pools)))
 
 
+def test_risk_changes_the_order_of_the_greedy() -> None:
+    case = next(case for case in CASES if case.id == "usd-losses@1000000")
+    assert next(iter(greedy_apy(case).weights)) == "usd-losses-01"
+    assert next(iter(greedy_risk_adjusted(case).weights)) == "usd-losses-03"
+
+
 def test_equal_weight_spreads_what_a_cap_keeps_out() -> None:
     case = next(case for case in CASES if case.id == "usd-mixed-1@50000000")
     weights, caps = equal_weight(case).weights, case.caps()

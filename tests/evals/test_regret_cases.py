@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from evals.regret.generate import generated
-from evals.regret.markets import Market, as_line, cases_of, load_markets
-from evals.regret.served import question_of, see
+from evals.regret.income import rate_at
+from evals.regret.markets import Lender, Market, as_line, cases_of, load_markets
+from evals.regret.served import RECORDED, question_of, see
 from evals.suites.mandates import drawn
 from tools.errors import UsageError
+from tools.market.load import COST_TABLES
 from tools.question import read
+from tools.risk.costs import gas_usd
+from tools.sizing import curve_of
 
 MARKETS = load_markets()
 
@@ -72,6 +76,31 @@ def test_the_same_market_twice_and_a_missing_file_are_refused(tmp_path: Path) ->
         load_markets(path)
     with pytest.raises(UsageError):
         load_markets(tmp_path / "none.jsonl")
+
+
+def test_a_served_lender_is_told_by_its_table() -> None:
+    """Aave's USDC on Ethereum is on record, so our program finds its slopes; of other lenders it knows the size."""
+    recorded = [(m, p) for m in MARKETS if m.servable for p in m.pools if (p.project, p.chain, p.symbol) == RECORDED]
+    recorded = [(m, p) for m, p in recorded if isinstance(p.curve, Lender) and p.curve.base_rate == 0.0]
+    assert recorded
+    for market, pool in recorded:
+        seen = see(cases_of([market])[0])
+        own = next(one for one in seen.universe.pools if one.id == pool.id)
+        curve = curve_of(own, seen.market.as_of, seen.market.tables)
+        assert curve.model == "kinked"
+        for share in (0.0, 0.02, 0.1):
+            x = share * pool.withdrawable_usd
+            assert curve.rate(x) == pytest.approx(rate_at(pool, x), rel=1e-3)
+
+
+def test_going_in_and_out_costs_our_program_what_the_case_says() -> None:
+    priced = [(m, p) for m in MARKETS if m.servable for p in m.pools if p.entry_cost_usd > 0.0]
+    assert {pool.chain for _, pool in priced} >= {"Ethereum", "Base", "Arbitrum"}
+    for market, pool in priced[::9]:
+        seen = see(cases_of([market])[0])
+        gas, ether = (seen.market.tables[name] for name in COST_TABLES)
+        cost = gas_usd(pool.chain, 2, gas, ether, seen.market.as_of).value
+        assert cost == pytest.approx(pool.entry_cost_usd), pool.chain
 
 
 @pytest.mark.parametrize("market", [m for m in MARKETS if m.servable][::4], ids=lambda market: market.id)

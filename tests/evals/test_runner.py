@@ -155,6 +155,12 @@ def test_threads_give_the_same_as_one_after_the_other(toy: Toy, tmp_path: Path) 
         assert bare(run_suite("toy", tmp_path / "threads", executor=pool)) == bare(serial)
 
 
+def test_processes_yield_in_the_order_of_the_items_and_pass_a_failure_on() -> None:
+    assert list(Processes(2).map(abs, [-3, 1, -2, 0])) == [3, 1, 2, 0]
+    with pytest.raises(TypeError):
+        list(Processes(2).map(abs, [1, "two"]))
+
+
 def test_processes_give_the_same_bits_as_one_after_the_other(tmp_path: Path) -> None:
     serial = run_suite("intake", tmp_path / "serial", fast=True)
     spread = run_suite("intake", tmp_path / "processes", fast=True, executor=Processes(2))

@@ -72,8 +72,8 @@ def test_limits_see_an_adviser_who_breaks_a_cap() -> None:
 
 
 def test_the_certificate_sees_an_optimum_that_is_none() -> None:
-    poor = BEST._replace(income_usd=BEST.income_usd * 0.99, gap_bps=4.0)
-    assert regret.certificate(CASE, regret.answered(CASE, poor, RULES)).passed is False
+    for gap in (4.0, -4.0):
+        assert regret.certificate(CASE, regret.answered(CASE, BEST._replace(gap_bps=gap), RULES)).passed is False
     assert regret.certificate(CASE, regret.answered(CASE, BEST, RULES)).passed is True
 
 
