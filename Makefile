@@ -4,10 +4,11 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 FORECAST := .venv-forecast/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+MARKET ?= ../shared/market
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports forgeries peers bench parity forecast forecast-test lock clean
+.PHONY: help demo test check lint types imports forgeries peers bench parity forecast forecast-test postgres postgres-test conversation lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -28,8 +29,8 @@ help: ## list the targets
 demo: .venv/runtime ## set up, then answer a question on the embedded synthetic market
 	$(BIN)/plimsoll ask "$(QUESTION)" --source demo --out out/demo
 
-test: .venv/dev ## set up, then run all tests
-	$(BIN)/python -m pytest
+test: .venv/dev ## set up, then run all tests, on two processes
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types imports ## lint, types and import directions
 
@@ -78,10 +79,24 @@ forecast: .venv-forecast/ready ## set up torch and statsforecast in .venv-foreca
 forecast-test: .venv-forecast/ready ## run the tests of the forecasts with torch and statsforecast; fails where they are not to be had
 	$(FORECAST)/python -m pytest tests/tools/forecast tests/plimsoll/test_forecast.py
 
+postgres: .venv/dev ## install the extra that remembers conversations in PostgreSQL
+	$(PIP) install --require-hashes -r requirements/postgres.txt
+
+postgres-test: postgres ## test it against a server of its own (Debian package: postgresql)
+	$(BIN)/python -m pytest tests/agents/test_postgres.py
+
+conversation: .venv/runtime ## regenerate docs/conversation.md from docs/conversation.txt on a recorded market, and verify it
+	@test -d "$(MARKET)/pools" || { echo "Name a recorded market: make conversation MARKET=FOLDER"; exit 1; }
+	rm -rf out/conversation
+	PLIMSOLL_HOME=out/conversation $(BIN)/plimsoll chat --thread docs --source "$(MARKET)" --as-of 2025-02-28 --format md < docs/conversation.txt > /dev/null
+	for turn in out/conversation/threads/docs/turn-*; do $(BIN)/plimsoll verify $$turn || exit 1; done
+	{ cat docs/conversation.head.md; PLIMSOLL_HOME=out/conversation $(BIN)/plimsoll threads show docs; } > docs/conversation.md
+
 lock: ## resolve the pinned requirements again (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra fast pyproject.toml requirements/build.in requirements/dev.in requirements/peers.in -c requirements/dev.txt -o requirements/peers.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra postgres pyproject.toml requirements/build.in requirements/dev.in -c requirements/dev.txt -o requirements/postgres.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in requirements/forecast.in -c requirements/dev.txt -o requirements/forecast.txt
 
 clean: ## remove the environment and what the runs left in out/

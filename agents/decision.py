@@ -1,27 +1,36 @@
-"""Decision: score the candidates, choose among those that passed every gate, and say why; or say that none did."""
+"""Decision: score the candidates, choose among those that passed every gate, and say why; or say that none did.
+
+decision (scores, and what the seat proposes) ── approval (a person, where one is to be asked) ── settle (the choice)
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from langgraph.runtime import Runtime
+from langgraph.types import interrupt
 
-from agents.prompts import prompt
-from agents.prose import SLOTS, check_prose
-from agents.quant import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
-from agents.state import Context, State, Steps, Workspace
+from agents.choosing import ask_for_choice
+from agents.mandates import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
+from agents.models import POLICY
+from agents.restore import restored
+from agents.state import Context, State, Steps, Switch, Workspace
 from agents.world import moving_of
 from tools.candidates import Assessed, capped, conflicts, net_income, rejected, scored_figures
 from tools.candidates.gates import position_share
 from tools.candidates.watch import sized_features, watched
 from tools.candidates.weighing import window_shift
+from tools.errors import Declined, UsageError
 from tools.forecast.interval import forecast_portfolio
 from tools.market.snapshot import Market
+from tools.reasons import own_reasons
 from tools.records import (
     Alternative,
     Alternatives,
+    Approval,
     Asset,
     Candidate,
     CandidatePool,
@@ -31,7 +40,9 @@ from tools.records import (
     Forecast,
     Mandate,
     MarketSummary,
+    ProfileId,
     ProtocolEvidence,
+    Reason,
     Score,
     WeightMethod,
 )
@@ -43,12 +54,8 @@ from tools.units import BASIS_POINTS, income
 
 # A model may decide between near-equals only: candidates within this of the best score, at most so many.
 SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
+FORECAST_OFF = "forecasts were switched off"
 POOL_URL = "https://defillama.com/yields/pool/"
-
-
-class _Decision(NamedTuple):
-    candidate_id: str
-    prose: dict[str, str]
 
 
 def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -56,31 +63,35 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     context = runtime.context
     mandate, market = state["mandate"], state["market"]
     assert market is not None
-    steps = Steps("decision", state)
-    assessed = context.workspace.assessed
-    preset = context.settings.preset
+    steps = Steps("decision", state, runtime)
+    workspace = restored(state, runtime)
+    assessed = workspace.assessed
+    preset, off = context.settings.preset, context.settings.off
+    carry = Switch.HAZARDS in off
     scores = steps.call(
         "score_candidates",
         {"candidates": [candidate.measured.draft.id for candidate in assessed], "preset": preset},
         lambda: score_candidates(
-            [scored_figures(a.measured.metrics, a.risk.all_in) for a in assessed],
+            [
+                dict(a.measured.metrics) if carry else scored_figures(a.measured.metrics, a.risk.all_in)
+                for a in assessed
+            ],
             load_presets()[preset],
             preset,
-            "all_in",
+            "carry_only" if carry else "all_in",
         ),
         lambda found: [score.model_dump() for score in found],
     )
-    workspace, money = context.workspace, amount_usd(mandate, market)
+    money = amount_usd(mandate, market)
     candidates = [_candidate(a, score, money, workspace) for a, score in zip(assessed, scores, strict=True)]
     update: dict[str, Any] = {
         "candidates": candidates,
         "conflicts": [],
         "protocols": _evidence(candidates, workspace),
-        "limit_events": rejected(assessed),
+        "limit_events": [] if Switch.RISK in off else rejected(assessed),
         "trace": steps.taken,
     }
-    plan = state.get("plan")
-    best = shortlist(candidates, plan.methods[-1] if plan else None)
+    best = shortlist(candidates, _serving(state), off)
     if not best:
         return update | {
             "outcome": "no_feasible_strategy",
@@ -88,34 +99,83 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "conflicts": conflicts(assessed),
             "alternatives": _alternatives(None, mandate, market),
         }
-    decided = _decide(best, mandate, context)
-    chosen = next(candidate for candidate in best if candidate.id == decided.candidate_id)
+    if {Switch.DECISION, Switch.DECISION_MODEL}.intersection(off):
+        return update | {"decided": best[0].id, "reasons": [], "prose": {}}
+    prose = Switch.PROSE_MODEL not in off
+    decided = ask_for_choice(context.seat, best, candidates, mandate, prose=prose)
+    return update | {"decided": decided.candidate_id, "reasons": decided.reasons, "prose": decided.prose}
+
+
+def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Ask a person before the choice is final; the graph waits here, for as long as it takes.
+
+    The person is shown ``{"proposed": id, "shortlist": [{"id", "net_apy"}, …]}`` and answers ``{"candidate": id}`` with
+    an id of that shortlist, or None for none of them.
+
+    Raises
+    ------
+    Declined
+        When the person wants none of them.
+    UsageError
+        When the answer names anything else.
+    """
+    best = shortlist(state["candidates"], _serving(state), runtime.context.settings.off)
+    proposed = state["decided"]
+    answer = interrupt(
+        {"proposed": proposed, "shortlist": [{"id": c.id, "net_apy": c.risk.all_in.net_apy} for c in best]}
+    )["candidate"]
+    if answer is None:
+        raise Declined("you declined the choice; nothing was written")
+    if answer not in {candidate.id for candidate in best}:
+        raise UsageError(f"{answer!r} is not in the shortlist: {', '.join(candidate.id for candidate in best)}")
+    update: dict[str, Any] = {"decided": answer, "approval": Approval(proposed=proposed, chosen=answer)}
+    # What a model said in favour of another candidate says nothing of this one.
+    return update | ({"prose": {}, "reasons": []} if answer != proposed else {})
+
+
+def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Make the proposed candidate the choice: amounts, what it will earn, when to leave it, how its weights move."""
+    workspace = restored(state, runtime)
+    mandate, market, candidates = state["mandate"], state["market"], state["candidates"]
     asset = mandate.asset
-    assert workspace.market is not None
+    assert market is not None
     assert asset is not None
+    assert workspace.market is not None
     assert workspace.weighing is not None
-    choice = _choice(chosen, mandate, market, workspace.market)
-    picked = next(a for a in assessed if a.measured.draft.id == chosen.id)
+    steps = Steps("decision", state, runtime)
+    chosen = next(candidate for candidate in candidates if candidate.id == state["decided"])
+    off = runtime.context.settings.off
+    reasons = _Reasons.of(state, chosen, runtime.context)
+    choice = _choice(chosen, reasons, mandate, market, workspace.market)
+    picked = next(a for a in workspace.assessed if a.measured.draft.id == chosen.id)
     forecast = steps.call(
         "forecast_portfolio",
         {"candidate": chosen.id, "horizon_days": choice.expected.horizon_days},
-        lambda: _forecast(picked, choice, market, asset),
+        lambda: FORECAST_OFF if Switch.FORECAST in off else _forecast(picked, choice, market, asset),
         lambda found: found if isinstance(found, str) else found.model_dump(),
     )
     limits, days = limits_for(mandate), chosen.window.days
     shift = window_shift(chosen.method, picked.measured.draft.pools, limits, workspace.weighing, days)
-    update["candidates"] = [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates]
-    update["limit_events"] = [*update["limit_events"], *capped(picked, limits, days, workspace.weighing)]
-    return update | {
+    return {
+        "candidates": [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates],
+        "limit_events": capped(picked, limits, days, workspace.weighing),
         "outcome": "choice",
-        "reason": f"{chosen.id} has the best score of those that passed every limit"
-        if chosen is best[0]
-        else f"{chosen.id} was chosen from the shortlist",
+        "reason": _why(chosen, ranked(candidates, _serving(state), off)[0], off),
         "choice": choice,
         "forecast": forecast,
         "alternatives": _alternatives(choice, mandate, market),
-        "prose": decided.prose,
+        "trace": steps.taken,
     }
+
+
+def _why(chosen: Candidate, first: Candidate, off: Collection[str]) -> str:
+    """Say in one sentence what the choice is."""
+    if chosen is not first:
+        return f"{chosen.id} was chosen from the shortlist"
+    of = "all candidates, as no limit could veto" if Switch.RISK in off else "those that passed every limit"
+    if Switch.DECISION in off:
+        return f"{chosen.id} stands first by profile and id among {of}; no score decided"
+    return f"{chosen.id} has the best score of {of}"
 
 
 def _moved(chosen: Candidate, shift: float | None) -> Candidate:
@@ -123,63 +183,35 @@ def _moved(chosen: Candidate, shift: float | None) -> Candidate:
     return chosen.model_copy(update={"optimisation": chosen.optimisation.model_copy(update={"window_shift": shift})})
 
 
-def shortlist(candidates: list[Candidate], serving: WeightMethod | None) -> list[Candidate]:
-    """Return the candidates that passed, best score first, within the margin of the best.
+def shortlist(
+    candidates: Sequence[Candidate], serving: WeightMethod | None, off: Collection[str] = ()
+) -> list[Candidate]:
+    """Return the candidates that may be chosen, best score first, within the margin of the best."""
+    best = ranked(candidates, serving, off)
+    if Switch.DECISION in off:
+        return best[:SHORTLIST_LENGTH]
+    return [c for c in best if c.score.total >= best[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
+
+
+def ranked(candidates: Sequence[Candidate], serving: WeightMethod | None, off: Collection[str] = ()) -> list[Candidate]:
+    """Return the candidates that may be chosen, best score first: those that passed, where risk is not switched off.
 
     Of equal scores the method that serves the objective (the last planned) comes first, then the steadier, then ids.
+    Where decision is switched off, profiles stand in their own order, the safest first.
     """
-    passed = [candidate for candidate in candidates if candidate.passed]
-    ranked = sorted(
-        passed,
-        key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id),
+    passed = [candidate for candidate in candidates if candidate.passed or Switch.RISK in off]
+    if Switch.DECISION in off:
+        profiles = get_args(ProfileId)
+        return sorted(passed, key=lambda c: (profiles.index(c.profile), c.id))
+    return sorted(
+        passed, key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id)
     )
-    return [c for c in ranked if c.score.total >= ranked[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
 
 
-def _decide(shortlist: list[Candidate], mandate: Mandate, context: Context) -> _Decision:
-    allowed = {candidate.id for candidate in shortlist}
-
-    def check(answer: dict[str, Any]) -> _Decision:
-        candidate_id = answer.get("candidate")
-        if not isinstance(candidate_id, str) or candidate_id not in allowed:
-            raise ValueError("candidate must be one of the ids in the shortlist")
-        return _Decision(candidate_id, check_prose(answer))
-
-    if "decision" in context.settings.off:
-        return _Decision(shortlist[0].id, {})
-    payload = _seen_by_models(shortlist, mandate)
-    return context.seat.ask("decide", prompt("decision.md.j2", slots=SLOTS), payload, check)
-
-
-def _seen_by_models(shortlist: list[Candidate], mandate: Mandate) -> dict[str, Any]:
-    """Return what a model may see: ids, numbers and enums; pools are numbered, as their names are anybody's text."""
-    pools = {pool.pool_id: pool for candidate in shortlist for pool in candidate.pools}
-    number = {pool_id: f"pool_{position:02d}" for position, pool_id in enumerate(sorted(pools), start=1)}
-    return {
-        "mandate": mandate.model_dump(mode="json", exclude={"notes"}),
-        "shortlist": [
-            {
-                "id": candidate.id,
-                "score": candidate.score.total,
-                "portfolio_apy": candidate.metrics["portfolio_apy"],
-                "apy_low": candidate.apy_low,
-                "apy_high": candidate.apy_high,
-                "weights": {number[pool.pool_id]: pool.weight for pool in candidate.pools},
-                "largest_protocol_share": candidate.risk.largest_protocol.share,
-                "worst_protocol_risk": candidate.risk.protocol_risk_max,
-                "reward_share": candidate.risk.reward_share,
-                "expected_loss": candidate.risk.all_in.expected_loss,
-                "net_apy": candidate.risk.all_in.net_apy,
-                "cvar_95_one_year": candidate.risk.all_in.cvar_95,
-                "independent_risks": candidate.risk.exposure.effective_risks,
-            }
-            for candidate in shortlist
-        ],
-        "pools": {
-            number[pool_id]: pool.model_dump(include={"apy", "apy_reward", "tvl_usd", "protocol_risk", "trend"})
-            for pool_id, pool in pools.items()
-        },
-    }
+def _serving(state: State) -> WeightMethod | None:
+    """Return the method that serves the objective: the last planned."""
+    plan = state.get("plan")
+    return plan.methods[-1] if plan else None
 
 
 def _candidate(assessed: Assessed, score: Score, money: float | None, workspace: Workspace) -> Candidate:
@@ -244,7 +276,29 @@ def _evidence(candidates: list[Candidate], workspace: Workspace) -> list[Protoco
     return [workspace.risks.evidence(project) for project in projects]
 
 
-def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary, seen: Market) -> Choice:
+class _Reasons(NamedTuple):
+    """The figures that decided, and who named them."""
+
+    found: list[Reason]
+    by: str
+
+    @classmethod
+    def of(cls, state: State, chosen: Candidate, context: Context) -> _Reasons:
+        """Return a model's reasons, else those of the score: for the choice against what comes next.
+
+        None where nothing was scored.
+        """
+        named, off = state.get("reasons"), context.settings.off
+        if named:
+            return cls(named, context.seat.name)
+        if Switch.DECISION in off:
+            return cls([], POLICY)
+        candidates = state["candidates"]
+        rivals = [other for other in ranked(candidates, _serving(state), off) if other.id != chosen.id]
+        return cls(own_reasons(chosen, rivals, candidates), POLICY)
+
+
+def _choice(chosen: Candidate, reasons: _Reasons, mandate: Mandate, market: MarketSummary, seen: Market) -> Choice:
     asset = mandate.asset
     assert asset is not None
     amount = amount_in_asset(mandate, market)
@@ -258,6 +312,8 @@ def _choice(chosen: Candidate, mandate: Mandate, market: MarketSummary, seen: Ma
     return Choice(
         candidate_id=chosen.id,
         method=chosen.method,
+        reasons=reasons.found,
+        reasons_by=reasons.by,
         amount=amount,
         pools=[
             ChosenPool(

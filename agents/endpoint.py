@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import json
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -17,13 +18,18 @@ from urllib.parse import urlsplit
 
 import httpx
 from langchain_core.exceptions import ModelConnectionError, ModelTimeoutError
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from agents.models import POLICY, Budget, CallFailed, Reply, Seat, Voice
+from agents.cache import PromptCache
+from agents.calls import Budget, Call, CallFailed, Refused, Reply, Voice
+from agents.journal import Journal
+from agents.ladder import TEXT, RungMemory, form
+from agents.models import POLICY, Seat
 from tools.errors import UsageError
 from tools.market.http import retry_after
+from tools.records import digest
 
 T = TypeVar("T")
 
@@ -42,6 +48,10 @@ UNREACHABLE = "the server cannot be reached, or hangs up"
 
 # Failures that a moment later may be over; so is every 5xx.
 _PASSING = {408, 409, 425, 429}
+# What servers say to a form of output that they do not know. 500 may be one of these (llama.cpp without templates for
+# tools) or anything else.
+_REFUSALS = {400, 404, 405, 406, 415, 422, 500, 501}
+_DOUBTFUL = {500}
 _MEANING = {
     401: " (the key is not accepted)",
     403: " (the key does not permit it)",
@@ -51,20 +61,45 @@ _MEANING = {
 
 
 def model_seat(
-    name: str, *, base_url: str | None, api_key: str | None, required: bool = False, budget: Budget | None = None
+    name: str,
+    *,
+    base_url: str | None,
+    api_key: str | None,
+    required: bool = False,
+    budget: Budget | None = None,
+    cache: PromptCache | None = None,
+    journal: Journal | None = None,
+    allow_tracing: bool = False,
 ) -> Seat:
     """Return a seat with an OpenAI-compatible model in it.
 
-    ``base_url`` None means OpenAI; ``api_key`` may be None for local servers.
+    ``base_url`` None means OpenAI; ``api_key`` may be None for local servers. ``cache``, ``journal`` and
+    ``allow_tracing`` are those of ``Seat``.
 
     Raises
     ------
     UsageError
-        When the name is empty or the policy's, or the address is none.
+        When the name is empty or the policy's, or the address is none; when the journal cannot be read.
     """
     budget = budget or Budget()
     voice = open_endpoint(name, base_url, api_key, budget)
-    return Seat(name=name, voice=voice, required=required, budget=budget)
+    address = digest(base_url or OPENAI)
+    return Seat(
+        name=name,
+        voice=voice,
+        required=required,
+        budget=budget,
+        identity={
+            "model": name,
+            "address_sha256": address,
+            "temperature": _temperature(base_url or OPENAI),
+            "tokens_per_call": budget.tokens_per_call,
+        },
+        rungs=RungMemory.at_home(address, name),
+        cache=cache,
+        journal=journal,
+        allow_tracing=allow_tracing,
+    )
 
 
 def open_endpoint(name: str, base_url: str | None, api_key: str | None, budget: Budget) -> Voice:
@@ -73,15 +108,43 @@ def open_endpoint(name: str, base_url: str | None, api_key: str | None, budget: 
         raise UsageError(f"{name!r} is no name of a model; leave --model out for the embedded policy")
     if not base_url and not api_key:
         raise UsageError("no model can be reached: set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server")
-    model = _chat_model(name, _checked_address(base_url or OPENAI), api_key or "none", budget)
+    address = _checked_address(base_url or OPENAI)
+    model = _chat_model(name, address, api_key or "none", budget)
 
-    def answer(messages: list[BaseMessage], seconds: float) -> Reply:
-        reply = _reply(_within(seconds, lambda: model.ainvoke(messages)))
+    def answer(call: Call) -> Reply:
+        options = _options(call, _is_openai(address))
+        message = _within(call.seconds, lambda: model.ainvoke(list(call.messages), **options), call.rung != TEXT)
+        reply = _reply(message)
         if api_key and len(api_key) >= SHORTEST_KEY and api_key in reply.text:
             raise CallFailed(REPEATS_KEY)
         return reply
 
     return answer
+
+
+def _is_openai(address: str) -> bool:
+    return urlsplit(address).hostname == urlsplit(OPENAI).hostname
+
+
+def _temperature(address: str) -> float | None:
+    """OpenAI's own models take their own temperature; others are asked for their most probable answer."""
+    return None if _is_openai(address) else 0.0
+
+
+def _options(call: Call, own: bool) -> dict[str, Any]:
+    """Return what a call adds to the request: the limit on tokens by the name that the server knows, and the form.
+
+    OpenAI's own models take ``max_completion_tokens``; other servers ignore or refuse that (Ollama, LM Studio; Mistral)
+    and take ``max_tokens``. The response format goes into the body as it is: under its own name, the client would read
+    the answer itself and fail where one is cut short.
+    """
+    asked = form(call.rung, call.shape)
+    options: dict[str, Any] = {"extra_body": asked.body | ({} if own else {"max_tokens": call.tokens})}
+    if own:
+        options["max_completion_tokens"] = call.tokens
+    if asked.tools:
+        options |= {"tools": asked.tools, "tool_choice": asked.tool_choice}
+    return options
 
 
 def _checked_address(base_url: str) -> str:
@@ -100,12 +163,7 @@ def _checked_address(base_url: str) -> str:
 
 
 def _chat_model(name: str, base_url: str, api_key: str, budget: Budget) -> ChatOpenAI:
-    """Make the chat model: no retries, no redirects and no proxy of its own, and a limit on tokens that is understood.
-
-    OpenAI's own models take ``max_completion_tokens`` and their own temperature. Other servers ignore or refuse that
-    (Ollama, LM Studio; Mistral) and take ``max_tokens``; they are asked for their most probable answer.
-    """
-    own = urlsplit(base_url).hostname == urlsplit(OPENAI).hostname
+    """Make the chat model: no retries, no redirects and no proxy of its own."""
     timeout = httpx.Timeout(budget.seconds_per_call)
     transport = _BoundedTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
     return ChatOpenAI(
@@ -116,9 +174,7 @@ def _chat_model(name: str, base_url: str, api_key: str, budget: Budget) -> ChatO
         timeout=budget.seconds_per_call,
         max_retries=0,
         http_socket_options=(),
-        max_completion_tokens=budget.tokens_per_call if own else None,
-        extra_body=None if own else {"max_tokens": budget.tokens_per_call},
-        temperature=None if own else 0.0,
+        temperature=_temperature(base_url),
         use_responses_api=False,
         http_client=httpx.Client(trust_env=False, timeout=timeout),
         http_async_client=httpx.AsyncClient(
@@ -130,7 +186,8 @@ def _chat_model(name: str, base_url: str, api_key: str, budget: Budget) -> ChatO
 class _BoundedTransport(httpx.AsyncHTTPTransport):
     """Reads at most ``MAX_BODY_BYTES`` of an answer, as they come, never decompressed; what was cut is no JSON.
 
-    It is to keep no connection open: each call runs on an event loop of its own.
+    Of an error nothing is read: its status says enough, and its words may quote the request. It is to keep no
+    connection open: each call runs on an event loop of its own.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -138,18 +195,21 @@ class _BoundedTransport(httpx.AsyncHTTPTransport):
         response = await super().handle_async_request(request)
         response.headers.pop("content-encoding", None)
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Head(response.stream)
+        response.stream = _Head(response.stream, 0 if response.is_error else MAX_BODY_BYTES)
         return response
 
 
 class _Head(httpx.AsyncByteStream):
-    """The first ``MAX_BODY_BYTES`` of a stream."""
+    """The first bytes of a stream."""
 
-    def __init__(self, whole: httpx.AsyncByteStream) -> None:
+    def __init__(self, whole: httpx.AsyncByteStream, most: int) -> None:
         self._whole = whole
+        self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MAX_BODY_BYTES
+        left = self._most
+        if not left:
+            return
         async for chunk in self._whole:
             yield chunk[:left]
             left -= len(chunk)
@@ -160,11 +220,12 @@ class _Head(httpx.AsyncByteStream):
         await self._whole.aclose()
 
 
-def _within(seconds: float, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def _within(seconds: float, call: Callable[[], Coroutine[Any, Any, T]], formed: bool = False) -> T:
     """Run a call on an event loop in a thread of its own, and cancel it after ``seconds``.
 
     Cancelling closes the connection whatever the server does with it: a byte a second resets every read timeout. The
-    thread ends with the call, so that none pile up.
+    thread ends with the call, so that none pile up. ``formed`` says that the call asks for a form of output, which the
+    server may refuse.
     """
     answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
 
@@ -181,19 +242,24 @@ def _within(seconds: float, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     except queue.Empty:
         answer = TimeoutError()
     if isinstance(answer, Exception):
-        raise _failure(answer)
+        raise _failure(answer, formed)
     return answer
 
 
-def _failure(error: Exception) -> CallFailed:
+def _failure(error: Exception, formed: bool) -> CallFailed:
     """Say in our own words why a call failed; the error itself may quote the server or the request."""
     status = getattr(error, "status_code", None)
     if isinstance(error, TimeoutError | ModelTimeoutError):
         return CallFailed(TOO_LATE)
     if isinstance(status, int):
         sentence = f"the server answers HTTP {status}{_MEANING.get(status, '')}"
+        if formed and status in _REFUSALS:
+            return Refused(sentence, status not in _DOUBTFUL)
         return CallFailed(sentence, _wait_asked(error) if status in _PASSING or status >= 500 else None)
-    return CallFailed(UNREACHABLE, PAUSE) if isinstance(error, ModelConnectionError) else CallFailed(NO_COMPLETION)
+    if isinstance(error, ModelConnectionError):
+        return CallFailed(UNREACHABLE, PAUSE)
+    # Some gateways send their refusals with status 200.
+    return Refused(NO_COMPLETION, certain=False) if formed else CallFailed(NO_COMPLETION)
 
 
 def _wait_asked(error: Exception) -> float:
@@ -203,9 +269,14 @@ def _wait_asked(error: Exception) -> float:
 
 
 def _reply(message: AIMessage) -> Reply:
-    """Take from an answer what may be kept: text that is valid Unicode, and counts that are counts."""
+    """Take from an answer what may be kept: text that is valid Unicode, and counts that are counts.
+
+    The arguments of a function that was called are the answer; without a call, the text is.
+    """
     used: Mapping[str, Any] = message.usage_metadata or {}
-    text = str(message.text).encode("utf-8", "replace").decode("utf-8")
+    called = [json.dumps(call["args"], ensure_ascii=False) for call in message.tool_calls]
+    called += [str(call["args"]) for call in message.invalid_tool_calls]
+    text = ("\n".join(called) or str(message.text)).encode("utf-8", "replace").decode("utf-8")
     if len(text) > MAX_REPLY_CHARACTERS:
         raise CallFailed(TOO_LONG)
     return Reply(text, *(_count(used.get(key)) for key in ("input_tokens", "output_tokens")))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
 
+from agents.choosing import seen_of_mandate
 from agents.prompts import prompt
-from agents.state import Context, State, Steps
+from agents.state import Context, State, Steps, Switch
 from tools.errors import MandateError
 from tools.market.names import canonical_chain, chain_aliases, family_aliases
 from tools.question import check_mandate, read
@@ -50,25 +51,32 @@ def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     MandateError
         When the question cannot be read, contradicts itself, or names no asset.
     """
-    steps = Steps("intake", state)
+    steps = Steps("intake", state, runtime)
     question = state["question"]
+    given = runtime.context.given
+    if given is not None:
+        return {"mandate": _usable(given), "round": 0}
     reading = steps.call(
         "read_question", {"question": question}, lambda: read(question), lambda r: r.mandate.model_dump()
     )
     mandate = reading.mandate
     if mandate.intent != "out_of_scope":
-        mandate = _completed(mandate, reading.stated, question, runtime.context)
-        check_mandate(mandate)
-        if mandate.asset is None:
-            raise MandateError(ASK_FOR_ASSET)
+        mandate = _usable(_completed(mandate, reading.stated, question, runtime.context))
         return {"mandate": mandate, "round": 0, "trace": steps.taken}
     reason = mandate.notes[0] if mandate.notes else "what was asked is not about earning yield on ETH, BTC or dollars"
     return {"mandate": mandate, "outcome": "out_of_scope", "reason": reason, "trace": steps.taken}
 
 
+def _usable(mandate: Mandate) -> Mandate:
+    check_mandate(mandate)
+    if mandate.asset is None:
+        raise MandateError(ASK_FOR_ASSET)
+    return mandate
+
+
 def _completed(mandate: Mandate, stated: frozenset[str], question: str, context: Context) -> Mandate:
     unsaid = [field for field in _OPEN_TO_MODELS if field not in stated]
-    if "intake" in context.settings.off or not unsaid:
+    if Switch.INTAKE_MODEL in context.settings.off or not unsaid:
         return mandate
 
     def check(answer: dict[str, Any]) -> Mandate:
@@ -78,9 +86,17 @@ def _completed(mandate: Mandate, stated: frozenset[str], question: str, context:
         return _merged(mandate, additions)
 
     system = prompt("intake.md.j2", fields=unsaid)
-    return context.seat.ask(
-        "read", system, {"question": question, "read_so_far": mandate.model_dump(mode="json"), "unsaid": unsaid}, check
-    )
+    payload = {"question": question, "read_so_far": seen_of_mandate(mandate), "unsaid": unsaid}
+    return context.seat.ask("read", system, payload, check, shape=_shape(unsaid))
+
+
+def _shape(unsaid: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of the answer: null, or an empty list, for what the question does not say."""
+    kinds: dict[str, Any] = {"asset": {"type": "string", "enum": ["ETH", "BTC", "USD"]}}
+    kinds |= {"risk": {"type": "string", "enum": ["low"]}, "allow_il": {"type": "boolean", "enum": [False]}}
+    names = {"type": "array", "items": {"type": "string"}}
+    fields = {field: names if field in _SPELLED else {"anyOf": [kinds[field], {"type": "null"}]} for field in unsaid}
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 def _merged(mandate: Mandate, additions: dict[str, Any]) -> Mandate:

@@ -1,8 +1,8 @@
 """The embedded policy: a chat model made of rules, which takes a model's seat where there is none.
 
 It answers the same messages as any other model, in the same graph: a pure function of the transcript. It adds nothing
-to what the reader found in a question, it takes the candidate with the best score, and it leaves the prose to the
-deterministic rationale.
+to what the reader found in a question, it takes the candidate with the best score, it leaves the prose to the
+deterministic rationale, and to any other task it answers with nothing.
 """
 
 from __future__ import annotations
@@ -31,18 +31,15 @@ class PolicyModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         payload = json.loads(str(messages[-1].content))
-        answer = _ANSWERS[payload["task"]](payload)
+        answer = _ANSWERS.get(payload["task"], _nothing)(payload)
         message = AIMessage(
             json.dumps(answer), usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def _read(payload: dict[str, Any]) -> dict[str, Any]:
-    return {}
-
-
-def _plan(payload: dict[str, Any]) -> dict[str, Any]:
+def _nothing(payload: dict[str, Any]) -> dict[str, Any]:
+    """Leave everything as the program has it: an empty answer to any task adds nothing."""
     return {}
 
 
@@ -50,4 +47,4 @@ def _decide(payload: dict[str, Any]) -> dict[str, Any]:
     return {"candidate": payload["shortlist"][0]["id"]}
 
 
-_ANSWERS = {"read": _read, "plan": _plan, "decide": _decide}
+_ANSWERS = {"decide": _decide}

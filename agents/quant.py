@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from langgraph.runtime import Runtime
 
-from agents.prompts import prompt
-from agents.state import Context, State, Steps
+from agents.data import data, screened_universe
+from agents.mandates import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, limits_for
+from agents.planning import parsed, requests_of
+from agents.state import Context, State, Steps, Switch, Workspace
 from agents.world import dependence, moving_of
 from tools.candidates import Weighing, build_candidates, build_outlook, measure, pool_mark
-from tools.records import Mandate, MarketSummary, Plan, WeightMethod
-from tools.strategies.objectives import CONFIDENCES, METHOD_WORDS, Objective, allowed_methods, load_objectives
-from tools.strategies.profiles import Limits, load_limits, load_profiles
-from tools.strategies.selection import effective_limits
+from tools.records import Mandate, MarketSummary, Plan, ProfileId, ToolRequest
+from tools.requests import Compare, compared
+from tools.strategies.objectives import load_objectives
+from tools.strategies.profiles import Profile, load_profiles
+from tools.strategies.universe import Universe
 
-DEFAULT_HORIZON_DAYS = 365
-MOST_METHODS = 6
+__all__ = ["DEFAULT_HORIZON_DAYS", "amount_in_asset", "amount_usd", "limits_for", "quant"]
 
 
 def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -28,11 +31,13 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     workspace = runtime.context.workspace
     mandate, market = state["mandate"], state["market"]
     assert market is not None
-    assert workspace.universe is not None
-    universe = workspace.universe
-    vetoed = state.get("vetoed", {})
-    steps = Steps("quant", state)
-    plan = state.get("plan") or _plan(mandate, runtime.context)
+    if workspace.universe is None:  # the run goes on in another process: its arrays are computed again
+        data(state, runtime)
+    plan = state["plan"]
+    assert plan is not None
+    universe = _universe(state, runtime.context)
+    vetoed, off = state.get("vetoed", {}), runtime.context.settings.off
+    steps = Steps("quant", state, runtime)
     if state["round"] == 0 or workspace.weighing is None:  # later rounds keep what was weighed already
         workspace.weighing = _weighing(plan, mandate, market, runtime.context, steps)
     weighing = workspace.weighing
@@ -45,7 +50,7 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "plan": plan.model_dump(),
         },
         lambda: build_candidates(
-            universe, mandate, load_profiles(), limits_for(mandate), amount_usd(mandate, market), vetoed, weighing
+            universe, mandate, profiles_for(off), limits_for(mandate), amount_usd(mandate, market), vetoed, weighing
         ),
         lambda d: [
             (draft.id, [pool.id for pool in draft.pools], [float(w) for w in draft.weights]) for draft in d.drafts
@@ -59,66 +64,47 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda: measure(drafts, universe, dt.date.fromisoformat(market.snapshot_date), market.risk_free.rate),
         lambda m: [dict(candidate.metrics) for candidate in m],
     )
-    return {"plan": plan, "emptied": list(drafts.emptied), "round": state["round"] + 1, "trace": steps.taken}
-
-
-def _plan(mandate: Mandate, context: Context) -> Plan:
-    """Choose the weight methods by the mandate's objective; a model in the seat may ask for others within limits."""
-    objective = load_objectives()[mandate.risk]
-    asked = None
-    if "quant" not in context.settings.off:
-        asked = _asked(mandate, objective, context)
-    return Plan(
-        objective=objective.words,
-        methods=objective.methods if asked is None else _with_the_simple_rule(asked.methods, objective),
-        confidence=objective.confidence if asked is None else asked.confidence,
-        loss_aversion=objective.loss_aversion,
-        author="policy" if asked is None else context.seat.name,
-        why=f"the objective of {mandate.risk} risk" if asked is None else "asked for by the model in quant's seat",
-        unsolved=[],
-    )
-
-
-def _with_the_simple_rule(methods: list[WeightMethod], objective: Objective) -> list[WeightMethod]:
-    """Keep the simple rule whatever a model asks for: it has weights wherever the caps leave room for any."""
-    return list(dict.fromkeys([objective.methods[0], *methods]))
-
-
-class _Asked(NamedTuple):
-    methods: list[WeightMethod]
-    confidence: float
-
-
-def _asked(mandate: Mandate, objective: Objective, context: Context) -> _Asked | None:
-    """Ask the seat which methods to try; None keeps what the objective plans."""
-    allowed = allowed_methods(mandate.risk)
-
-    def check(answer: dict[str, Any]) -> _Asked | None:
-        methods, confidence = answer.get("methods"), answer.get("confidence", objective.confidence)
-        if not answer:
-            return None
-        if (
-            not isinstance(methods, list)
-            or not 0 < len(methods) <= MOST_METHODS
-            or len(set(map(str, methods))) < len(methods)
-        ):
-            raise ValueError(f"methods must be a list of one to {MOST_METHODS} different ids")
-        if any(not isinstance(method, str) or method not in allowed for method in methods):
-            raise ValueError("every method must be one of the ids in methods")
-        if isinstance(confidence, bool) or confidence not in CONFIDENCES:
-            raise ValueError("confidence must be one of confidences")
-        if methods == objective.methods and confidence == objective.confidence:
-            return None
-        return _Asked(methods, float(confidence))
-
-    payload = {
-        "mandate": mandate.model_dump(mode="json", exclude={"notes"}),
-        "objective": objective.words,
-        "methods": {method: METHOD_WORDS[method] for method in allowed},
-        "planned": objective.methods,
-        "confidences": CONFIDENCES,
+    return {
+        "plan": plan,
+        "requests": {**state.get("requests", {}), "quant": _requests(state, plan, workspace, steps)},
+        "emptied": list(drafts.emptied),
+        "round": state["round"] + 1,
+        "trace": steps.taken,
     }
-    return context.seat.ask("plan", prompt("quant.md.j2", most=MOST_METHODS), payload, check)
+
+
+def profiles_for(off: Collection[str]) -> Mapping[ProfileId, Profile]:
+    """Return the profiles; without the data agent none of them asks about the trend of a yield."""
+    if Switch.DATA not in off:
+        return load_profiles()
+    return {name: one.model_copy(update={"not_trending_down": False}) for name, one in load_profiles().items()}
+
+
+def _universe(state: State, context: Context) -> Universe:
+    """Return the pools to choose from: the eligible ones, less what the plan's screens leave out."""
+    workspace = context.workspace
+    assert workspace.universe is not None
+    if workspace.screened is None:  # the market was read by another run
+        workspace.screened, _ = screened_universe(state, workspace.universe)
+    return workspace.screened
+
+
+def _requests(state: State, plan: Plan, workspace: Workspace, steps: Steps) -> list[ToolRequest]:
+    """Carry out what the plan asks of quant: say what the named methods came to, and compare."""
+    assert workspace.drafts is not None
+    counts = {"candidates": float(len(workspace.drafts.drafts)), "unsolved": float(len(plan.unsolved))}
+    found = [one.model_copy(update={"results": counts}) for one in requests_of(state, "quant", "optimise")]
+    for one in requests_of(state, "quant", "compare"):
+        asked = parsed(one)
+        assert isinstance(asked, Compare)
+        done = steps.call(
+            "compare",
+            one.arguments,
+            lambda asked=asked: compared(workspace.measured, asked),  # type: ignore[misc]
+            lambda done: done._asdict(),
+        )
+        found.append(one.model_copy(update=done._asdict()))
+    return found
 
 
 def _weighing(plan: Plan, mandate: Mandate, market: MarketSummary, context: Context, steps: Steps) -> Weighing:
@@ -150,29 +136,3 @@ def _weighing(plan: Plan, mandate: Mandate, market: MarketSummary, context: Cont
         moving_of(workspace).gas,
         mandate.horizon_days or DEFAULT_HORIZON_DAYS,
     )
-
-
-def limits_for(mandate: Mandate) -> Limits:
-    """Return the limits of the mandate's risk with the user's own in their place."""
-    assert mandate.asset is not None
-    return effective_limits(mandate, load_limits()[mandate.risk][mandate.asset])
-
-
-def amount_usd(mandate: Mandate, market: MarketSummary) -> float | None:
-    """Return the money in dollars: as given, or the amount at the day's price; None when either is unknown."""
-    if mandate.asset == "USD":
-        return mandate.amount or mandate.amount_usd
-    if mandate.amount_usd is not None:
-        return mandate.amount_usd
-    if mandate.amount is None or market.price_usd is None:
-        return None
-    return mandate.amount * market.price_usd
-
-
-def amount_in_asset(mandate: Mandate, market: MarketSummary) -> float | None:
-    """Return the money in the asset (dollars for USD); None when it, or the price it needs, is unknown."""
-    if mandate.amount is not None or mandate.asset == "USD":
-        return mandate.amount or mandate.amount_usd
-    if mandate.amount_usd is None or market.price_usd is None:
-        return None
-    return mandate.amount_usd / market.price_usd

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 
 from agents.prompts import environment
 from agents.prose import PASSAGES, filled
+from agents.rationale_requests import request_values
+from agents.rationale_why import reason_groups
 from tools.figures import BoundText, Ledger
 from tools.figures.ledger import Operator
+from tools.market.names import display_project
 from tools.pictures import SET_BY_USER
-from tools.records import Derived
+from tools.records import Derived, Unit
 
 _ASSET_WORDS = {"USD": "dollar", "ETH": "ETH", "BTC": "BTC"}
-_RISK_FREE = {
+RISK_FREE = {
     "USD": ("The Treasury bill", "the Treasury bill", "hold the bill"),
     "ETH": (
         "Plain staking, before its own risks,",
@@ -127,6 +130,12 @@ class Figures:
         """Show a name from the record, digits and all."""
         return self._ledger.figure(pointer, "name")
 
+    def entry(self, field: str, pointer: str) -> str:
+        """Show an entry of a list of the mandate as people write it; one with digits as the record has it."""
+        value = str(self._ledger.value(pointer))
+        shown = display_project(value) if field.startswith("protocols") else value
+        return self.name(pointer) if any(character.isdigit() for character in value + shown) else shown
+
     def money(self, pointer: str) -> str:
         """Show dollars, millions in short."""
         return self._ledger.figure(pointer, "usd", short=True)
@@ -143,6 +152,10 @@ class Figures:
     def amount_usd(self, pointer: str) -> str:
         """Show a small sum of dollars, to the cent below a hundred."""
         return self._ledger.figure(pointer, "usd", 0 if abs(self._ledger.value(pointer)) >= 100 else 2)
+
+    def by_unit(self, pointer: str, unit: Unit, digits: int) -> str:
+        """Show a figure in a unit of data."""
+        return self._ledger.figure(pointer, unit, digits)
 
     def claim(self, words: str, left: str, op: Operator, right: str) -> str:
         """Write a comparison, if it is true."""
@@ -172,7 +185,7 @@ def _choice_values(
     index = next(i for i, c in enumerate(candidates) if c["id"] == record["choice"]["candidate_id"])
     chosen, c = candidates[index], f"/candidates/{index}"
     asset = record["mandate"]["asset"]
-    rf_name, rf_phrase, rf_advice = _RISK_FREE[asset]
+    rf_name, rf_phrase, rf_advice = RISK_FREE[asset]
     apy, rf_apy = f"{c}/metrics/portfolio_apy", "/alternatives/risk_free/apy"
     all_in = chosen["risk"]["gate_view"] == "all_in"
     kept = "/choice/expected/net_apy"
@@ -216,6 +229,12 @@ def _choice_values(
         **_serving_values(record, chosen),
         "spike": ledger.value(apy) > _FAR_ABOVE * chosen["apy_mean_30d"],
         **_runner_values(ledger, record, index),
+        **request_values(ledger, record),
+        "reasons": reason_groups(ledger, record),
+        "own_reasons": record["choice"]["reasons_by"] == "policy",
+        "vetoed": "risk" not in record["off"],
+        "scored": "decision" not in record["off"],
+        "broken": [gate["rule"] for gate in chosen["gates"] if not gate["passed"]],
     }
     rejected = _rejected(record, index)
     if rejected is not None:
@@ -321,7 +340,7 @@ def _weight_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[st
     priced = next((_binding(chosen, c, i, one) for i, one in prices if _binding(chosen, c, i, one)), None)
     wait = all_in["break_even_days"]
     return {
-        "objective": record["plan"]["objective"] if record["plan"]["author"] == "policy" else None,
+        "objective": record["plan"]["objective"] if _by_objective(record) else None,
         "methods_count": ledger.derive("methods_count", "len(a)", "/plan/methods"),
         "gap": ledger.derive("optimality_gap_bps", "a * 10000", f"{c}/optimisation/gap")
         if in_returns and found["gap"] * 10_000 >= 0.05
@@ -337,11 +356,16 @@ def _weight_values(ledger: Ledger, record: Mapping[str, Any], chosen: Mapping[st
     }
 
 
+def _by_objective(record: Mapping[str, Any]) -> bool:
+    """Tell whether the weights were planned by the objective, and the score decided between what they came to."""
+    return record["plan"]["author"] == "policy" and not {"quant", "decision"}.intersection(record["off"])
+
+
 def _serving_values(record: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Find the best candidate of the method that serves the objective, where the choice is by another."""
     method, candidates = record["plan"]["methods"][-1], record["candidates"]
     serving = [i for i, one in enumerate(candidates) if one["passed"] and one["method"] == method]
-    if chosen["method"] == method or not serving or record["plan"]["author"] != "policy":
+    if chosen["method"] == method or not serving or not _by_objective(record):
         return {"serving": None}
     best = min(serving, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
     return {"serving": f"/candidates/{best}", "serving_by": candidates[best]}
@@ -378,7 +402,9 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
     """Find what comes next among those that passed, and the best of another profile with how its yield compares."""
     candidates = record["candidates"]
     chosen = candidates[index]
-    passed = [i for i, other in enumerate(candidates) if other["passed"] and i != index]
+    if "decision" in record["off"]:
+        return {"next_index": None, "next": None, "runner_index": None}
+    passed = [i for i, other in enumerate(candidates) if i != index and (other["passed"] or "risk" in record["off"])]
     ranked = sorted(passed, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
     # A model may have chosen from the shortlist: then the choice is not the best, and nothing says so.
     comes_next = ranked[0] if ranked and chosen["score"]["total"] >= candidates[ranked[0]]["score"]["total"] else None
@@ -410,6 +436,8 @@ def _rejected(record: Mapping[str, Any], index: int) -> int | None:
     """Find the best-paying candidate that a gate turned down although it pays more than the choice."""
     candidates = record["candidates"]
     apy = candidates[index]["metrics"]["portfolio_apy"]
+    if "risk" in record["off"]:  # nothing was turned down
+        return None
     failed = [i for i, c in enumerate(candidates) if not c["passed"] and c["metrics"]["portfolio_apy"] > apy]
     return min(failed, key=lambda i: (-candidates[i]["metrics"]["portfolio_apy"], candidates[i]["id"]), default=None)
 
@@ -425,7 +453,8 @@ def _failed_gates(candidate: Mapping[str, Any], pointer: str) -> list[dict[str, 
 
 
 def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) -> dict[str, Any]:
-    w: dict[str, Any] = {"amount": "/mandate/amount" if record["mandate"]["amount"] is not None else None}
+    amount = "/mandate/amount" if record["mandate"]["amount"] is not None else None
+    w: dict[str, Any] = {"amount": amount, "broken": []}
     market = record["market"]
     if record["outcome"] == "not_enough_data":
         reasons = [reason for reason in ("no_history", "history_failed") if reason in market["excluded"]]
@@ -436,7 +465,8 @@ def _none_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures) ->
             else None
         )
     if record["outcome"] == "no_feasible_strategy":
-        w["rf_phrase"] = _RISK_FREE[record["mandate"]["asset"]][1]
+        w |= request_values(ledger, record)
+        w["rf_phrase"] = RISK_FREE[record["mandate"]["asset"]][1]
         w["rf_positive"] = record["alternatives"]["risk_free"]["apy"] > 0.0
         w["candidates_count"] = ledger.derive("candidates_count", "len(a)", "/candidates")
         w["conflict_figures"] = [

@@ -23,7 +23,7 @@ def report(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Assemble the recommendation from the state: nothing is computed here but the text and the picture."""
     context = runtime.context
     record = _record(state, context)
-    steps = Steps("report", state)
+    steps = Steps("report", state, runtime)
     written, author, refused = steps.call(
         "write_rationale",
         {"outcome": record["outcome"], "prose": state.get("prose", {})},
@@ -52,6 +52,7 @@ def _record(state: State, context: Context) -> dict[str, Any]:
     market = state.get("market")
     choice, alternatives = state.get("choice"), state.get("alternatives")
     plan, forecast = state.get("plan"), state.get("forecast", "nothing was chosen")
+    approval, infeasible = state.get("approval"), state.get("infeasible")
     now = context.now()
     settings = context.settings
     # Out of scope no market was read: the record is as of the date that was asked for, or of the run's own day.
@@ -67,6 +68,9 @@ def _record(state: State, context: Context) -> dict[str, Any]:
         day,
         market.snapshot_sha256 if market else None,
         context.seat.name,
+        state["mandate"].model_dump(),
+        list(settings.off),
+        approval.model_dump() if approval else None,
     ]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -77,11 +81,16 @@ def _record(state: State, context: Context) -> dict[str, Any]:
         "outcome": state["outcome"],
         "reason": state["reason"],
         "mandate": state["mandate"].model_dump(),
+        "off": list(settings.off),
+        "assumptions": [assumption.model_dump() for assumption in state.get("assumptions", [])],
+        "approval": approval.model_dump() if approval else None,
         "market": market.model_dump() if market else None,
-        "plan": plan.model_dump() if plan else None,
+        "plan": plan.model_dump(exclude={"requests"}) if plan and state.get("round") else None,
+        "requests": [one.model_dump() for found in state.get("requests", {}).values() for one in found],
         "candidates": [candidate.model_dump() for candidate in state.get("candidates", [])],
         "emptied": [entry.model_dump() for entry in state.get("emptied", [])],
         "conflicts": [conflict.model_dump() for conflict in state.get("conflicts", [])],
+        "infeasible": infeasible.model_dump() if infeasible else None,
         "limit_events": [event.model_dump() for event in state.get("limit_events", [])],
         "protocols": [evidence.model_dump() for evidence in state.get("protocols", [])],
         "choice": choice.model_dump() if choice else None,

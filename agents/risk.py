@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from agents.quant import DEFAULT_HORIZON_DAYS, amount_usd, limits_for
-from agents.state import Context, State, Steps
+from agents.mandates import DEFAULT_HORIZON_DAYS, amount_usd, limits_for
+from agents.planning import parsed, requests_of
+from agents.quant import quant
+from agents.state import Context, State, Steps, Switch
 from agents.world import dependence, moving_of
-from tools.candidates import World, all_in_views, assess_candidates, pool_mark, sent_back, vetoes
-from tools.records import ProfileId
+from tools.candidates import Assessed, World, all_in_views, assess_candidates, pool_mark, sent_back, vetoes
+from tools.records import ProfileId, ToolRequest
+from tools.requests import Stress, stressed
 from tools.strategies.profiles import load_profiles
 from tools.stress import events_known
 
@@ -22,9 +26,11 @@ def risk(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     workspace = runtime.context.workspace
     mandate, market = state["mandate"], state["market"]
     assert market is not None
+    if not workspace.measured:  # the run goes on in another process: its arrays are computed again
+        quant({**state, "round": state["round"] - 1}, runtime)
     assert workspace.universe is not None
     limits = limits_for(mandate)
-    steps = Steps("risk", state)
+    steps = Steps("risk", state, runtime)
     ids = [candidate.draft.id for candidate in workspace.measured]
     world = _world(state, runtime.context, steps)
     losses = steps.call(
@@ -43,14 +49,35 @@ def risk(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         lambda a: [[gate.model_dump() for gate in candidate.gates] for candidate in a],
     )
     vetoed: dict[ProfileId, dict[str, str]] = {}
-    if state["round"] < MAX_ROUNDS:
+    if state["round"] < MAX_ROUNDS and Switch.RISK not in runtime.context.settings.off:
         pools = workspace.universe.pools
         vetoed = vetoes(workspace.assessed, pools, mandate, load_profiles(), limits)
     fired = sent_back(workspace.assessed, vetoed, limits)
-    update: dict[str, Any] = {"vetoed": vetoed, "limit_events": fired, "trace": steps.taken}
+    update: dict[str, Any] = {
+        "vetoed": vetoed,
+        "limit_events": fired,
+        "requests": {**state.get("requests", {}), "risk": _requests(state, workspace.assessed, steps)},
+        "trace": steps.taken,
+    }
     if state["round"] == 1 and (idle := _idle_rates(runtime.context)):
         update["market"] = market.model_copy(update={"warnings": [*market.warnings, *idle]})
     return update
+
+
+def _requests(state: State, assessed: Sequence[Assessed], steps: Steps) -> list[ToolRequest]:
+    """Carry out what the plan asks of risk."""
+    found = []
+    for one in requests_of(state, "risk", "stress"):
+        asked = parsed(one)
+        assert isinstance(asked, Stress)
+        done = steps.call(
+            "stress",
+            one.arguments,
+            lambda asked=asked: stressed(assessed, asked),  # type: ignore[misc]
+            lambda done: done._asdict(),
+        )
+        found.append(one.model_copy(update=done._asdict()))
+    return found
 
 
 def _idle_rates(context: Context) -> list[str]:

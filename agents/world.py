@@ -14,9 +14,11 @@ from tools.records import NodeHazard
 from tools.risk.costs import Cost, gas_usd
 from tools.risk.hazards import Hazards
 from tools.risk.impermanent_loss import impermanent_loss_of, read_prices
-from tools.sizing.dilution import RateCurve, curve_of
+from tools.sizing.dilution import RateCurve, curve_of, flat
 from tools.strategies.universe import Pool
 from tools.units import DAYS_PER_YEAR
+
+NOT_DILUTED = "taken as it is: the own deposit was left out of account"
 
 
 def dependence(context: Context, steps: Steps) -> tuple[Exposures, Hazards]:
@@ -46,17 +48,19 @@ def _plain(hazards: list[NodeHazard | None]) -> list[dict[str, Any] | None]:
 
 def moving_of(workspace: Workspace) -> Moving:
     """Return what moving money costs on the run's day; the same object for every agent."""
-    if workspace.moving is None:
-        assert workspace.market is not None
-        workspace.moving = Moving(workspace.market)
+    assert workspace.moving is not None  # made when the market was read
     return workspace.moving
 
 
 class Moving:
-    """What moving money costs on a market's day, each price looked up once."""
+    """What moving money costs on a market's day, each price looked up once.
 
-    def __init__(self, market: Market) -> None:
+    Where nothing is ``diluted``, a rate stays what it is whatever is deposited.
+    """
+
+    def __init__(self, market: Market, *, diluted: bool = True) -> None:
         self._market = market
+        self._diluted = diluted
         self._gas = functools.cache(self._gas_of)
         self._drift = functools.cache(self._drift_of)
         self._curves: dict[str, RateCurve] = {}
@@ -72,7 +76,9 @@ class Moving:
     def curve(self, pool: Pool) -> RateCurve:
         """Return what a pool pays by the size of the own deposit."""
         if pool.id not in self._curves:
-            self._curves[pool.id] = curve_of(pool, self._market.as_of, self._market.tables)
+            market = self._market
+            curve = curve_of(pool, market.as_of, market.tables) if self._diluted else flat(pool.row.apy, NOT_DILUTED)
+            self._curves[pool.id] = curve
         return self._curves[pool.id]
 
     def _gas_of(self, chain: str, amm: bool) -> Cost:

@@ -59,7 +59,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 AMOUNT_USD = 1_000_000.0
 SIZES_USD = (10_000.0, 1_000_000.0, 10_000_000.0, 50_000_000.0)
 AVERSIONS = (0.0, 0.05, 0.1, 0.2, 0.5)
-_OFF = ("intake", "quant", "decision", "report")  # no model sits anywhere in an evaluation
+_OFF = ("intake_model", "plan_model", "decision_model", "prose_model")  # no model sits anywhere in an evaluation
 _SMALL = 1e-12
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import gc
 import os
@@ -13,13 +14,16 @@ import typer
 
 from plimsoll.allocation import allocate
 from plimsoll.evaluation import app as eval_app
+from plimsoll.events import listener
 from plimsoll.forecast import app as forecast_app
 from plimsoll.options import AssetName, day_of, open_market
 from plimsoll.risk import app as risk_app
 from tools.errors import PlimsollError, UsageError, VerificationError
 
 if TYPE_CHECKING:
+    from agents.journal import Journal
     from agents.models import Seat
+    from plimsoll.asking import Asked
     from tools.market.snapshot import Market
     from tools.strategies.universe import Universe
 
@@ -94,6 +98,24 @@ Model = Annotated[
         help="an OpenAI-compatible model; OPENAI_BASE_URL and OPENAI_API_KEY say where",
     ),
 ]
+RequireModel = Annotated[
+    bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")
+]
+Output = Annotated[Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")]
+Events = Annotated[bool, typer.Option("--events", help="tell what happens, as it happens, as lines of JSON")]
+Approve = Annotated[bool, typer.Option("--approve", help="ask before the choice is final")]
+Off = Annotated[
+    list[str] | None, typer.Option("--off", metavar="SWITCH", help="switch off an agent or a use of the model")
+]
+AllowTracing = Annotated[
+    bool, typer.Option("--allow-tracing", help="let the environment's tracing variables send the prompts elsewhere")
+]
+Preset_ = Annotated[
+    PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")
+]
+Hazard_ = Annotated[
+    HazardName, typer.Option("--hazard", envvar="PLIMSOLL_HAZARD", help="how often exploits and depegs happen")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -119,7 +141,7 @@ def defaults(
     settings = from_file(Path.cwd())
     if "format" in settings:
         settings["output"] = settings.pop("format")  # ``format`` is a built-in, so the parameter is called otherwise
-    context.default_map = {"ask": settings}
+    context.default_map = {"ask": settings, "chat": settings}
 
 
 @app.command()
@@ -128,20 +150,16 @@ def ask(
     source: Source_ = "live",
     as_of: AsOf = None,
     model: Model = None,
-    require_model: Annotated[
-        bool, typer.Option("--require-model", envvar="PLIMSOLL_REQUIRE_MODEL", help="fail when the model does")
-    ] = False,
-    output: Annotated[
-        Format, typer.Option("--format", envvar="PLIMSOLL_FORMAT", help="how to print the answer")
-    ] = Format.text,
+    require_model: RequireModel = False,
+    output: Output = Format.text,
+    events: Events = False,
+    approve: Approve = False,
+    off: Off = None,
+    allow_tracing: AllowTracing = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where to write the run folder")] = None,
     seed: Seed = 0,
-    preset: Annotated[
-        PresetName, typer.Option("--preset", envvar="PLIMSOLL_PRESET", help="market condition for the score")
-    ] = PresetName.neutral,
-    hazard: Annotated[
-        HazardName, typer.Option("--hazard", envvar="PLIMSOLL_HAZARD", help="how often exploits and depegs happen")
-    ] = HazardName.central,
+    preset: Preset_ = PresetName.neutral,
+    hazard: Hazard_ = HazardName.central,
     set_hazard: Annotated[
         list[str] | None,
         typer.Option("--set-hazard", metavar="NODE=RATE", help="events a year of your own, as protocol:aave=0.01"),
@@ -153,41 +171,148 @@ def ask(
     refresh: Refresh = False,
 ) -> None:
     """Answer one question with one recommendation, and write a run folder that can be verified and replayed."""
-    from agents.state import Settings
-    from agents.workflow import advise
-    from plimsoll import runs
-    from plimsoll.terminal import echo, progress_bar, show
-    from tools.market.store import default_home
+    listen = listener(events)
+    if events and listen is not None:
+        listen({"event": "started", "command": "ask"})
+    if listen is not None:  # what was understood is told before the libraries that answer are loaded
+        from tools.question import read
+
+        said = read(question).mandate.model_dump(mode="json", exclude_defaults=True)
+        listen({"event": "understood", "mandate": said})
+    from plimsoll import asking, runs
+    from plimsoll.threads import new_name
 
     day = day_of(as_of)
     if out is not None:
         runs.check_writable(out)
     if facts is not None and not facts.is_file():
         raise UsageError(f"--facts {facts} is no file")
-    seat = _seat(model, require_model)
-    with progress_bar("Reading the market") as progress:
-        recommendation, context = advise(
-            question,
-            open_market(source, seed, refresh),
-            seat=seat,
-            settings=Settings(
-                as_of=day,
-                preset=preset.value,
-                seed=seed,
-                hazard=hazard.value,
-                hazard_rates=_rates(set_hazard or []),
-                facts=facts,
-            ),
-            progress=progress,
-        )
-    folder = runs.save(out or default_home() / "runs" / recommendation.run_id, recommendation, context)
-    if output is Format.json:
-        echo(runs.as_json(recommendation.model_dump(mode="json")).rstrip("\n"))
-    elif output is Format.md:
-        echo(recommendation.rationale.markdown.rstrip("\n"))
-    else:
-        show(recommendation, folder)
-    raise typer.Exit({"choice": 0, "not_enough_data": 4}.get(recommendation.outcome, 3))
+    asked = asking.Asked(
+        question=question,
+        source=source,
+        as_of=day.isoformat() if day else None,
+        model=model,
+        require_model=require_model,
+        output=output.value,
+        out=str(out.absolute()) if out else None,
+        seed=seed,
+        preset=preset.value,
+        hazard=hazard.value,
+        hazard_rates=_rates(set_hazard or []),
+        facts=str(facts.absolute()) if facts else None,
+        refresh=refresh,
+        off=off or [],
+        approve=approve,
+        allow_tracing=allow_tracing,
+    )
+    folder = asking.begin(asked, new_name(dt.datetime.now(dt.UTC)))
+    raise typer.Exit(asking.carry_out(asked, folder, _seat_of, listen))
+
+
+@app.command()
+def resume(
+    name: Annotated[str | None, typer.Argument(help="a run that was stopped; none: the newest")] = None,
+    events: Events = False,
+) -> None:
+    """Go on with a run of ask that was stopped: the market is not read again, and no call to a model is paid twice."""
+    listen = listener(events)
+    if events and listen is not None:
+        listen({"event": "started", "command": "resume"})
+    from plimsoll import asking
+
+    asked, folder = asking.recall(name)
+    raise typer.Exit(asking.carry_out(asked, folder, _seat_of, listen))
+
+
+@app.command()
+def chat(
+    thread: Annotated[
+        str | None, typer.Option("--thread", envvar="PLIMSOLL_THREAD", metavar="NAME", help="go on with this thread")
+    ] = None,
+    source: Source_ = "live",
+    as_of: AsOf = None,
+    model: Model = None,
+    require_model: RequireModel = False,
+    output: Output = Format.text,
+    events: Events = False,
+    approve: Approve = False,
+    off: Off = None,
+    allow_tracing: AllowTracing = False,
+    seed: Seed = 0,
+    preset: Preset_ = PresetName.neutral,
+    hazard: Hazard_ = HazardName.central,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", envvar="PLIMSOLL_MEMORY", metavar="URL", help="remember in this PostgreSQL database"),
+    ] = None,
+) -> None:
+    """Talk: a conversation with memory, on a terminal or through a pipe; --thread goes on with an earlier one."""
+    listen = listener(events)
+    if events and listen is not None:
+        listen({"event": "started", "command": "chat"})
+    from agents.state import Settings
+    from plimsoll.chat import Options, converse
+
+    day = day_of(as_of)
+    settings = Settings(as_of=day, preset=preset.value, seed=seed, hazard=hazard.value, off=tuple(off or ()))
+    open_market(source, seed, False)  # a source that is none is said at once
+    converse(
+        thread,
+        Options(
+            source=source,
+            settings=settings,
+            open_source=lambda: open_market(source, seed, False),
+            open_seat=lambda journal: _seat(model, require_model, journal, allow_tracing),
+            output=output.value,
+            approve=approve,
+            memory=memory,
+            allow_tracing=allow_tracing,
+            listen=listen,
+        ),
+    )
+
+
+threads_app = typer.Typer(
+    help="Threads of conversation: list, show, delete.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(threads_app, name="threads")
+Memory_ = Annotated[
+    str | None,
+    typer.Option("--memory", envvar="PLIMSOLL_MEMORY", metavar="URL", help="the PostgreSQL database that remembers"),
+]
+
+
+@threads_app.command("list")
+def threads_list(memory: Memory_ = None) -> None:
+    """List the threads that are remembered, the one that was spoken in last first."""
+    from agents.memory import memory as open_memory
+    from plimsoll import threads
+    from plimsoll.terminal import echo
+
+    with open_memory(threads.database(), memory) as opened:
+        for thread in threads.listed(opened):
+            echo(f"{thread.name}  {thread.turns} turns  {thread.last}  {thread.line}")
+
+
+@threads_app.command("show")
+def threads_show(name: Annotated[str, typer.Argument(help="a thread")]) -> None:
+    """Print a thread as Markdown: each line, and what was answered."""
+    from plimsoll import threads
+    from plimsoll.terminal import echo
+
+    echo(threads.as_markdown(name).rstrip("\n"))
+
+
+@threads_app.command("delete")
+def threads_delete(name: Annotated[str, typer.Argument(help="a thread")], memory: Memory_ = None) -> None:
+    """Forget a thread: what was said, and its answers."""
+    from agents.memory import memory as open_memory
+    from plimsoll import threads
+    from plimsoll.terminal import echo
+
+    with open_memory(threads.database(), memory) as opened:
+        threads.delete(opened, name)
+    echo(f"{name} is forgotten")
 
 
 @app.command()
@@ -208,11 +333,12 @@ def verify(folder: Run) -> None:
     Hashes, every figure of its text, and what the record computes from the market rows.
     """
     from plimsoll.terminal import echo
+    from tools.verify import is_answer, verify_answer
     from tools.verify import verify as check
 
     if not folder.is_dir():
         raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
-    report = check(folder)
+    report = verify_answer(folder) if is_answer(folder) else check(folder)
     for difference in report.differences:
         echo(str(difference), error=True)
     if report.differences:
@@ -225,13 +351,14 @@ def verify(folder: Run) -> None:
 
 @app.command()
 def replay(folder: Run) -> None:
-    """Run a saved recommendation again from its own files: equal bytes, or what differs."""
+    """Run a saved recommendation, or the runs of an answer, again from its own files: equal bytes, or what differs."""
     from plimsoll import runs
     from plimsoll.terminal import echo
+    from tools.verify import is_answer
 
     if not folder.is_dir():
         raise UsageError(f"{folder} {'is not a run folder' if folder.exists() else 'does not exist'}")
-    result = runs.replay(folder)
+    result = runs.replay_answer(folder) if is_answer(folder) else runs.replay(folder)
     for difference in result.differences:
         echo(difference, error=True)
     if result.differences:
@@ -248,10 +375,12 @@ def schema(
 
     from plimsoll.terminal import echo
     from tools import records
+    from tools.dialogue.answer import Answer
+    from tools.dialogue.records import Turn
 
     known = {
         key.lower(): value
-        for key, value in vars(records).items()
+        for key, value in (vars(records) | {"answer": Answer, "turn": Turn}).items()
         if isinstance(value, type) and issubclass(value, records.Record) and value is not records.Record
     }
     if name is None:
@@ -403,17 +532,29 @@ def _rates(settings: list[str]) -> dict[str, float]:
     return rates
 
 
-def _seat(model: str | None, required: bool) -> Seat:
+def _seat_of(asked: Asked, journal: Journal) -> Seat:
+    return _seat(asked.model, asked.require_model, journal, asked.allow_tracing)
+
+
+def _seat(model: str | None, required: bool, journal: Journal | None = None, allow_tracing: bool = False) -> Seat:
     from agents.models import policy_seat
 
     if model is None:
         if required:
             raise UsageError("--require-model needs a model: name one with --model")
         return policy_seat()
+    from agents.cache import PromptCache
     from agents.endpoint import model_seat
 
-    base_url, api_key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
-    return model_seat(model, base_url=base_url, api_key=api_key, required=required)
+    return model_seat(
+        model,
+        base_url=os.environ.get("OPENAI_BASE_URL"),
+        api_key=os.environ.get("OPENAI_API_KEY"),
+        required=required,
+        journal=journal,
+        cache=PromptCache.at_home(),
+        allow_tracing=allow_tracing,
+    )
 
 
 def main() -> None:

@@ -43,7 +43,10 @@ class Finding(NamedTuple):
 def examine(
     open_source: Callable[[], Source], as_of: dt.date | None, open_seat: Callable[[], Seat] | None
 ) -> Iterator[Finding]:
-    """Look at Python, the packages, the folders' names, the store, the source and, where one is named, the model."""
+    """Look at Python, the packages, the folders' names, the store, the source and, where one is named, the model.
+
+    Of a model each form of output is tried, with a finding of its own; what a run begins with is remembered.
+    """
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", sys.version_info >= (3, 11), True, version)
     for name in PACKAGES:
@@ -52,7 +55,10 @@ def examine(
         yield _folder(name)
     yield _store()
     yield _source(open_source, as_of)
-    yield _model(open_seat) if open_seat else Finding("model", False, False, "none named; the embedded policy answers")
+    if open_seat:
+        yield from _model(open_seat)
+    else:
+        yield Finding("model", False, False, "none named; the embedded policy answers")
 
 
 def _package(name: str) -> Finding:
@@ -92,14 +98,26 @@ def _source(open_source: Callable[[], Source], as_of: dt.date | None) -> Finding
     return Finding("source", True, True, f"{source.label}: {count} pools on {day.isoformat()}")
 
 
-def _model(open_seat: Callable[[], Seat]) -> Finding:
-    """Ask the model for the smallest possible answer."""
+def _model(open_seat: Callable[[], Seat]) -> Iterator[Finding]:
+    """Try every form of output, then ask for the smallest possible answer as a run would."""
+    from agents.probe import READY, probe
+
     try:
         seat = open_seat()
-        seat.ask("ping", 'Answer with the JSON object {"ready": true}.', {}, _ready)
+        seat.cache = None  # what was answered yesterday says nothing of today
+        probes = []
+        for found in probe(seat):
+            probes.append(found)
+            yield Finding(f"model, {found.rung}", found.found == "offered", False, f"{found.found}: {found.detail}")
+        seat.ask("ping", 'Answer with the JSON object {"ready": true}.', {}, _ready, shape=READY)
     except PlimsollError as error:
-        return Finding("model", False, False, str(error))
-    return Finding("model", True, False, f"{seat.name} answers with JSON in {seat.seconds:.1f} s")
+        yield Finding("model", False, False, str(error))
+        return
+    tokens = any(found.counts_tokens for found in probes)
+    yield Finding("model", True, False, f"{seat.name} answers with JSON in {seat.seconds:.1f} s, by {seat.rung}")
+    yield Finding(
+        "model, tokens", tokens, False, "reported with each answer" if tokens else "not reported; the budget estimates"
+    )
 
 
 def _ready(answer: dict[str, object]) -> bool:

@@ -20,7 +20,7 @@ from tools.errors import UsageError, VerificationError
 from tools.flowchart import build_graph, to_png, to_svg
 from tools.market.sources import SavedSource
 from tools.pictures import draw
-from tools.records import Recommendation
+from tools.records import Mandate, Recommendation
 
 RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
     "recommendation.json",
@@ -42,8 +42,10 @@ class Replay:
     differences: tuple[str, ...]
 
 
-def save(folder: Path, recommendation: Recommendation, context: Context) -> Path:
+def save(folder: Path, recommendation: Recommendation, context: Context, *, pictures: bool = True) -> Path:
     """Write a run folder; ``folder`` must be new, empty, or hold an earlier run, which is replaced.
+
+    Without ``pictures`` only the flowchart is drawn, not those of the choice's risk.
 
     All files are written beside it first and moved into place at once, so that nobody ever sees half a run.
 
@@ -60,7 +62,7 @@ def save(folder: Path, recommendation: Recommendation, context: Context) -> Path
         raise UsageError(f"cannot write {folder}: {error.strerror or error}") from error
     old = staging.with_name(f"{staging.name}-old")
     try:
-        _write_files(staging, recommendation, context)
+        _write_files(staging, recommendation, context, pictures=pictures)
         staging.chmod(0o755)
         if folder.exists():
             folder.replace(old)
@@ -88,7 +90,7 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"cannot write to {parent}")
 
 
-def _write_files(folder: Path, recommendation: Recommendation, context: Context) -> None:
+def _write_files(folder: Path, recommendation: Recommendation, context: Context, *, pictures: bool = True) -> None:
     record = recommendation.model_dump(mode="json")
     svg = to_svg(build_graph(record))
     settings = context.settings
@@ -102,6 +104,9 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
         "hazard": settings.hazard,
         "hazard_rates": dict(settings.hazard_rates),
         "off": list(settings.off),
+        "assumed": dict(settings.assumed),
+        "given": None if context.given is None else context.given.model_dump(mode="json"),
+        "approved": None if recommendation.approval is None else recommendation.approval.chosen,
         "model": context.seat.name,
         "transcript": context.seat.transcript,
     }
@@ -115,7 +120,7 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context)
     }
     if settings.facts:
         contents[FACTS] = settings.facts.read_bytes()
-    for stem, picture in draw(record).items():
+    for stem, picture in (draw(record) if pictures else {}).items():
         contents |= {f"{stem}.svg": picture.encode(), f"{stem}.png": to_png(picture, PICTURE_SCALE)}
     for name, body in contents.items():
         (folder / name).write_bytes(body)
@@ -149,21 +154,59 @@ def replay(folder: Path) -> Replay:
             hazard_rates=request["hazard_rates"],
             facts=folder / FACTS if (folder / FACTS).is_file() else None,
             off=tuple(request["off"]),
+            assumed=request["assumed"],
+            approve=request["approved"] is not None,
         )
+        given = None if request["given"] is None else Mandate.model_validate(request["given"])
         seat = _seat(request)
         now = dt.datetime.fromisoformat(request["created_at"])
-        again, context = advise(request["question"], SavedSource(folder), seat=seat, settings=settings, now=now)
+        again, context = advise(
+            request["question"],
+            SavedSource(folder),
+            given=given,
+            seat=seat,
+            settings=settings,
+            ask=lambda _: request["approved"],
+            now=now,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise VerificationError(f"{folder / REQUEST} does not hold what a replay needs: {error}") from error
     differences = list(_differences(saved, again.model_dump(mode="json"), ""))
     with tempfile.TemporaryDirectory(prefix="plimsoll-replay-") as scratch:
-        _write_files(Path(scratch), again, context)
+        _write_files(Path(scratch), again, context, pictures=(folder / "losses.svg").is_file())
         for path in sorted(Path(scratch).iterdir()):
             if path.name in (RECORD, REQUEST, MANIFEST):
                 continue
             kept = folder / path.name
             if not kept.is_file() or kept.read_bytes() != path.read_bytes():
                 differences.append(f"{path.name}: other bytes")
+    return Replay(tuple(differences))
+
+
+def replay_answer(folder: Path) -> Replay:
+    """Run every run of a saved answer again, and write its text again from them.
+
+    Raises
+    ------
+    VerificationError
+        When the folder lacks what a replay needs.
+    """
+    from agents.answers import tell
+    from agents.inquiry import Inquiry
+    from tools.dialogue.answer import Answer
+
+    try:
+        answer = Answer.model_validate_json((folder / "answer.json").read_bytes())
+        records = {
+            name: Recommendation.model_validate_json((folder / "runs" / name / RECORD).read_bytes())
+            for name in answer.runs
+        }
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"{folder} does not hold what a replay needs: {error}") from error
+    differences = [f"{name}: {line}" for name in answer.runs for line in replay(folder / "runs" / name).differences]
+    told = tell(answer.asked, Inquiry(answer.findings, answer.subjects, answer.reason), records)
+    if told.text.markdown != answer.rationale.markdown:
+        differences.append("answer.md: other bytes")
     return Replay(tuple(differences))
 
 

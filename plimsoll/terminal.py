@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tools.dialogue.answer import Answer
     from tools.records import Recommendation
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f]")
@@ -52,6 +53,30 @@ def show(recommendation: Recommendation, folder: Path) -> None:
         console.print(f"[dim]Its risk[/]     plimsoll risk show {folder}", soft_wrap=True)
     console.print(f"[dim]Check it[/]     plimsoll verify {folder}", soft_wrap=True)
     console.print(f"[dim]Run it again[/] plimsoll replay {folder}", soft_wrap=True)
+
+
+def show_answer(answer: Answer, folder: Path) -> None:
+    """Print an answer of a conversation for a person."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.panel import Panel
+
+    from tools.units import safe_label
+
+    console = Console(highlight=False)
+    width = min(console.width, 110)
+    headline, _, rest = answer.rationale.markdown.partition("\n\n")
+    if headline.startswith(">"):
+        console.print(Panel(Markdown(headline.lstrip("> ")), border_style="red", width=width))
+        headline, _, rest = rest.partition("\n\n")
+    style = "green" if answer.runs else "cyan"
+    console.print(Panel(Markdown(headline), border_style=style, width=width))
+    if rest.strip():
+        console.print(Markdown(rest), width=width)
+    for warning in answer.usage.fallback:
+        console.print(f"[yellow]Model:[/] {safe_label(warning, 200)}")
+    if answer.runs:
+        console.print(f"[dim]Check it:[/] plimsoll verify {folder}", soft_wrap=True)
 
 
 @contextmanager

@@ -35,6 +35,19 @@ def published() -> list[str]:
     return _PUBLISHED
 
 
+def pytest_sessionfinish(session: Any) -> None:
+    """Hand the published figures of a worker process over to the one that reports."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["published"] = _PUBLISHED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the published figures of a worker process that is done."""
+    _PUBLISHED.extend(getattr(node, "workeroutput", {}).get("published", []))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the published figures."""
     for line in _PUBLISHED:

@@ -1,17 +1,20 @@
 """A chat model on loopback that speaks OpenAI's protocol and does what a script says, well or badly.
 
 Each request is answered by the next mode of the script, the last one for ever. ``asked`` holds what came in, in order.
-Whatever a mode does, it ends when the server stops.
+Whatever a mode does, it ends when the server stops. A mode says its answer in plain text; ``on_rungs`` puts what any
+mode says into the form that was asked for, or refuses or ignores forms as servers do.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +45,16 @@ class Asked:
     @property
     def task(self) -> str:
         return str(self.payload["task"])
+
+    @property
+    def rung(self) -> str:
+        """In which form the answer is asked for."""
+        request = self.request
+        if request.get("tools"):
+            return "tool_call"
+        return {"json_schema": "json_schema", "json_object": "json_mode"}.get(
+            request.get("response_format", {}).get("type"), "text"
+        )
 
 
 Mode = Callable[["Handler", Asked], None]
@@ -196,6 +209,137 @@ def echo_of_the_key(handler: Handler, asked: Asked) -> None:
     key = asked.headers["authorization"].removeprefix("Bearer ")
     why = {"candidate": asked.payload.get("shortlist", [{"id": ""}])[0]["id"], "why": f"Trust {key}."}
     handler.send(200, completion(json.dumps(why)))
+
+
+# On which rungs of structured output, and how fast.
+
+FORMS = ("json_schema", "tool_call", "json_mode")
+
+
+class _Overheard:
+    """Stands in for a handler: what a mode sends through it is caught instead of sent."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.caught: tuple[int, bytes, dict[str, Any]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handler, name)
+
+    def send(self, status: int, body: bytes, **options: Any) -> None:
+        self.caught = status, body, options
+
+
+def on_rungs(
+    mode: Mode,
+    refuse: Mapping[str, int] | None = None,
+    ignore: Collection[str] = (),
+    mute: Collection[str] = (),
+) -> Mode:
+    """Say what ``mode`` says in the form that is asked for.
+
+    ``refuse`` maps forms to the status that they are refused with; a form in ``ignore`` is accepted and the answer
+    comes as plain text; one in ``mute`` is answered with neither text nor call.
+    """
+
+    def formed(handler: Handler, asked: Asked) -> None:
+        rung = asked.rung
+        if rung in (refuse or {}):
+            handler.send((refuse or {})[rung], b'{"error":{"message":"response_format or tools: not supported"}}')
+            return
+        overheard = _Overheard(handler)
+        mode(overheard, asked)  # type: ignore[arg-type]
+        if overheard.caught is None:
+            return
+        status, body, options = overheard.caught
+        if status == 200 and rung in mute:
+            body = _with_message(body, content=None)
+        elif status == 200 and rung == "tool_call" and rung not in ignore:
+            body = _as_call(body, asked.request["tools"][0]["function"]["name"])
+        handler.send(status, body, **options)
+
+    return formed
+
+
+def plain_only(mode: Mode, status: int = 400) -> Mode:
+    """Be a server of plain chat completions: an error to every form of output."""
+    return on_rungs(mode, refuse=dict.fromkeys(FORMS, status))
+
+
+WORDINGS = {
+    "why": [
+        "This mix keeps to steady lending. {{choice_apy}} {{doing_nothing}}",
+        "The lending here has been calm. {{doing_nothing}} {{choice_apy}}",
+        "These pools lend, and little else. {{choice_apy}}",
+    ],
+    "caution": [
+        "Rates move with demand. {{apy_range}}",
+        "Demand may fall, and rates with it.",
+        "A rate is a price, and prices change. {{apy_range}}",
+    ],
+}
+AROUND = ["%s", "```json\n%s\n```", "Here is my answer:\n%s", "<think>Calm {is} good.</think>%s", "  %s\nThat is all."]
+
+
+def varied(mode: Mode, seed: int = 0) -> Mode:
+    """Decide what ``mode`` decides, each time in other words, in another order and with other things around it."""
+    chance = random.Random(seed)
+
+    def reworded(handler: Handler, asked: Asked) -> None:
+        overheard = _Overheard(handler)
+        mode(overheard, asked)  # type: ignore[arg-type]
+        assert overheard.caught is not None
+        status, body, options = overheard.caught
+        if status == 200:
+            answer = json.loads(json.loads(body)["choices"][0]["message"]["content"])
+            answer |= {name: chance.choice(texts) for name, texts in WORDINGS.items() if answer.get(name)}
+            fields = list(answer.items())
+            chance.shuffle(fields)
+            said = json.dumps(dict(fields), indent=chance.choice([None, 1, 4]))
+            body = _with_message(body, content=said if asked.rung != "text" else chance.choice(AROUND) % said)
+        handler.send(status, body, **options)
+
+    return reworded
+
+
+def in_pieces(mode: Mode, pause: float = 0.005, pieces: int = 20) -> Mode:
+    """Say what ``mode`` says, slowly: the body comes piece by piece."""
+
+    def slow(handler: Handler, asked: Asked) -> None:
+        overheard = _Overheard(handler)
+        mode(overheard, asked)  # type: ignore[arg-type]
+        assert overheard.caught is not None
+        status, body, _ = overheard.caught
+        size = -(-len(body) // pieces)
+        handler.send(status, body[:size], length=len(body))
+        for start in range(size, len(body), size):
+            handler.model.stop.wait(pause)
+            handler.wfile.write(body[start : start + size])
+            handler.wfile.flush()
+
+    return slow
+
+
+def _with_message(body: bytes, **fields: Any) -> bytes:
+    said = json.loads(body)
+    said["choices"][0]["message"] |= fields
+    return json.dumps(said).encode()
+
+
+def _as_call(body: bytes, name: str) -> bytes:
+    """Put the text of a completion into the arguments of a call."""
+    said = json.loads(body)
+    content = said["choices"][0]["message"]["content"] if said.get("choices") else None
+    if not isinstance(content, str) or not content:
+        return body
+    function = {"name": name, "arguments": content}
+    said["choices"][0]["finish_reason"] = "tool_calls"
+    call = {"id": f"call_{next(_CALLS)}", "type": "function", "function": function}
+    said["choices"][0]["message"] |= {"content": None, "tool_calls": [call]}
+    return json.dumps(said).encode()
+
+
+_CALLS = itertools.count(1)
 
 
 # How it fails.

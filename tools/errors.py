@@ -2,8 +2,9 @@
 
 PlimsollError
  ├── UsageError                 2  a request that cannot be carried out as put
- │    ├── MandateError             the question or its limits: no asset, a negative amount, limits that contradict each
- other │    └── SourceError              an unknown source, or a folder or address that is none
+ │    ├── MandateError             the question or its limits: no asset, a negative amount, limits at odds
+ │    └── SourceError              an unknown source, or a folder or address that is none
+ ├── Declined                   3  a person was asked to approve the choice, and wants none
  ├── MarketError                4  the market data
  │    ├── SnapshotMissing          no snapshot for the date; the message names those that exist
  │    ├── CorruptMarket            a file or an answer that is not what it should be
@@ -35,6 +36,12 @@ class MandateError(UsageError):
 
 class SourceError(UsageError):
     """The market source is unknown, or names a folder or an address that is none."""
+
+
+class Declined(PlimsollError):
+    """The person who was asked to approve the choice wants none of the shortlist; nothing is written."""
+
+    exit_code = 3
 
 
 class MarketError(PlimsollError):

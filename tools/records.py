@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 Asset = Literal["ETH", "BTC", "USD"]
 RiskLevel = Literal["low", "medium", "high"]
@@ -51,6 +51,26 @@ NodeKind = Literal["protocol", "token", "issuer", "curator", "bridge", "chain", 
 DilutionModel = Literal["none", "shared", "square", "kinked"]
 ForecastMethod = Literal["last", "ewma", "ar1", "arima", "lstm"]
 LimitState = Literal["normal", "reduce", "emergency"]
+ReasonFigure = Literal[
+    "score",
+    "net_apy",
+    "apy",
+    "apy_mean_30d",
+    "apy_low",
+    "sharpe",
+    "alpha",
+    "volatility",
+    "expected_loss",
+    "cvar_95",
+    "loss_probability",
+    "protocol_risk",
+    "largest_protocol",
+    "reward_share",
+    "position_share",
+    "independent_risks",
+]
+RequestAgent = Literal["data", "quant", "risk"]
+RequestTool = Literal["screen", "optimise", "compare", "stress"]
 Unit = Literal["percent", "bps", "percentage_points", "usd", "eth", "btc", "ratio", "count", "days", "date", "name"]
 
 METRIC_KEYS = (
@@ -519,6 +539,27 @@ class Plan(Record):
     unsolved: list[Unsolved]
 
 
+class ToolRequest(Record):
+    """What the plan asked of an agent's tool before any market was read, and what came of it.
+
+    ``arguments`` are an enum or bounded numbers each, and make things stricter or add information. ``results`` are
+    numbers; ``no_effect`` says why nothing changed, None where something did.
+    """
+
+    agent: RequestAgent
+    tool: RequestTool
+    arguments: dict[str, float | str | list[str]]
+    author: str
+    results: dict[str, float]
+    no_effect: str | None
+
+
+class Planned(Plan):
+    """The plan as it is carried through a run: with what it asks of the other agents' tools."""
+
+    requests: list[ToolRequest] = []
+
+
 class ForecastScore(Record):
     """How a forecaster did on series and days that it had not seen.
 
@@ -643,15 +684,32 @@ class LimitEvent(Record):
     action: Literal["capped", "sent_back", "rejected", "reduced", "emergency"]
 
 
+class Reason(Record):
+    """A figure that spoke for the choice: the value at ``pointer``.
+
+    Where ``over`` names another candidate, it is better than that one's: the value at ``pointer`` ``op`` the value at
+    ``against``. Otherwise these are None.
+    """
+
+    figure: ReasonFigure
+    pointer: str
+    over: str | None
+    op: Literal["<", ">"] | None
+    against: str | None
+
+
 class Choice(Record):
     """The decision: one candidate that passed every gate.
 
-    ``amount`` is the money in the asset (dollars for USD), None when unknown. ``tripwires`` say when to cut or leave
-    it, ``emergency`` where the money goes then.
+    ``reasons`` are the figures that decided, ``reasons_by`` is who named them: ``policy`` where they are the score's
+    own, else the model. ``amount`` is the money in the asset (dollars for USD), None when unknown. ``tripwires`` say
+    when to cut or leave it, ``emergency`` where the money goes then.
     """
 
     candidate_id: str
     method: WeightMethod
+    reasons: list[Reason]
+    reasons_by: str
     amount: float | None
     pools: list[ChosenPool]
     expected: Expected
@@ -739,14 +797,33 @@ class TraceStep(Record):
     seconds: float
 
 
-class Usage(Record):
-    """What the model's seat cost. ``fallback`` lists each attempt that failed and what took over."""
+class TaskUsage(Record):
+    """What one task of the model's seat cost; ``rung`` is the form of output that its last answer came in."""
 
-    model: str
+    task: str
     calls: Count
     input_tokens: Count
     output_tokens: Count
+    rung: str | None
+
+
+class Usage(Record):
+    """What the model's seat cost. ``fallback`` lists each attempt that failed and what took over.
+
+    ``calls`` were answered or may be charged; ``requests_refused`` were turned down for the form of output that they
+    asked for, and cost nothing; ``cached`` answers were known from an earlier run. Tokens are those that the server
+    reports, 0 where it reports none. ``rung`` is the form of output of the last answer, ``tasks`` the same by task.
+    """
+
+    model: str
+    calls: Count
+    requests_refused: Count = 0
+    cached: Count = 0
+    input_tokens: Count
+    output_tokens: Count
     seconds: float
+    rung: str | None = None
+    tasks: list[TaskUsage] = []
     fallback: list[str]
 
 
@@ -762,10 +839,68 @@ class Conflict(Record):
     vetoed: Count
 
 
+class StandingLimit(Record):
+    """A limit of the mandate that is part of a conflict: the field, and the value that it has there."""
+
+    field: str
+    value: float | int | bool | str | list[str]
+
+
+class WayOut(Record):
+    """A change of a single thing with which a candidate passes, all else kept; it was solved.
+
+    ``kind``: a figure ``loosened``, a limit ``removed``, a ``bolder`` level of risk, a ``smaller`` amount. ``field`` is
+    that of the mandate, ``after`` None where the limit is lifted.
+    """
+
+    kind: Literal["loosened", "removed", "bolder", "smaller"]
+    field: str
+    before: float | int | bool | str | list[str]
+    after: float | int | str | None
+    relative_change: float | None
+
+
+class Infeasible(Record):
+    """Why no candidate can pass: the smallest set of the user's limits that stand against each other, and ways out.
+
+    ``conflict`` is empty where no limit of the user's is to blame but the level of risk, the amount or the market
+    (``blame``). ``smallest``: every smaller set was solved and can be kept. ``ways_out``: the cheapest first (figures
+    by their relative change, removals, a bolder level, a smaller amount); ``reason`` says why there is none.
+    ``evaluations`` counts the problems that were solved for this.
+    """
+
+    conflict: list[StandingLimit]
+    blame: Literal["limits", "risk", "amount", "risk_or_amount", "risk_and_amount", "market"]
+    smallest: bool
+    ways_out: list[WayOut]
+    reason: str | None
+    evaluations: Count
+
+
+class Assumption(Record):
+    """A rate that a run was told to assume: ``pool_id`` pays ``apy`` on the day, whatever the market says.
+
+    Everything else is as the market has it, the pool's history included.
+    """
+
+    pool_id: str
+    name: str
+    apy: float
+
+
+class Approval(Record):
+    """What a person said who was asked before the choice was final: the candidate proposed, and the one taken."""
+
+    proposed: str
+    chosen: str
+
+
 class Recommendation(Record):
     """Everything about one decision. Nothing that it used lives anywhere else, save the market rows saved beside it.
 
-    ``forecast_missing`` says why there is no ``forecast``; None where there is one.
+    ``forecast_missing`` says why there is no ``forecast``; None where there is one. ``off`` names what was switched off
+    (see ``agents.state.Switch``), ``requests`` what the plan asked of the tools, ``assumptions`` the rates that the run
+    was told to assume, ``approval`` what a person said, None where nobody was asked.
     """
 
     schema_version: str
@@ -776,11 +911,16 @@ class Recommendation(Record):
     outcome: OutcomeKind
     reason: str
     mandate: Mandate
+    off: list[str]
+    assumptions: list[Assumption]
+    approval: Approval | None
     market: MarketSummary | None
     plan: Plan | None
+    requests: list[ToolRequest]
     candidates: list[Candidate]
     emptied: list[Emptied]
     conflicts: list[Conflict]
+    infeasible: Infeasible | None
     limit_events: list[LimitEvent]
     protocols: list[ProtocolEvidence]
     choice: Choice | None

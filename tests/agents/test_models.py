@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import random
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import scripted_model as scripted
+from langsmith.run_helpers import get_tracing_context, tracing_context
 from scripted_model import Mode, ScriptedModel, says
 
 from agents import endpoint, models
@@ -292,6 +294,38 @@ def test_a_call_goes_where_the_address_says_whatever_the_environment_says(
     assert not [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "'response_format' of type 'json_schema' is not supported with this model",
+        "Invalid schema for response_format",
+        f"context_length_exceeded {KEY}",
+    ],
+)
+def test_of_an_error_nothing_is_read_but_its_status(words: str, serve: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = json.dumps({"error": {"message": words}}).encode()
+    seat = seat_at(serve(scripted.answers(400, body)))
+    assert ask(seat) == "first"
+    assert seat.usage().fallback == [f"decide: the server answers HTTP 400{TOOK_OVER}"]
+    assert words not in caplog.text
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_tracing_is_the_environments_choice_only_where_it_is_allowed(allow: bool) -> None:
+    found = []
+
+    def voice(call: models.Call) -> models.Reply:
+        found.append(get_tracing_context()["enabled"])
+        return models.Reply('{"candidate": "second"}')
+
+    with tracing_context(enabled=True):
+        ask(Seat("scripted", voice, allow_tracing=allow))
+        with models.traced(allow):
+            found.append(get_tracing_context()["enabled"])
+    assert found == [allow, allow]
+
+
 def test_a_redirect_is_not_followed(serve: Any) -> None:
     with scripted.trap() as trap:
         server = serve(scripted.answers(307, b"", Location=trap.url))
@@ -330,6 +364,24 @@ def test_the_key_is_in_no_representation(serve: Any) -> None:
     assert KEY not in f"{seat!r} {seat} {vars(seat)} {seat.usage()!r}"
 
 
+def test_reading_fences_takes_no_longer_than_reading() -> None:
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="not one JSON object"):
+        json_object("```{" * 12_500)
+    assert time.monotonic() - started < SLACK
+
+
+def test_the_policy_answers_more_often_than_a_budget_allows_and_to_any_task() -> None:
+    seat = policy_seat()
+    assert [seat.ask("anything", "Say.", {}, dict) for _ in range(20)] == [{}] * 20
+    usage = seat.usage()
+    assert (usage.calls, usage.rung, [(task.task, task.calls) for task in usage.tasks]) == (
+        20,
+        None,
+        [("anything", 20)],
+    )
+
+
 def test_the_policy_costs_no_tokens_and_keeps_no_conversation() -> None:
     seat = policy_seat()
     assert ask(seat) == "first"
@@ -366,7 +418,7 @@ def test_a_saved_conversation_repeats_itself_and_calls_nobody(
 
 
 def test_a_saved_conversation_knows_that_there_was_no_time_to_ask_again() -> None:
-    def slow(messages: list[Any], seconds: float) -> models.Reply:
+    def slow(call: models.Call) -> models.Reply:
         threading.Event().wait(0.05)
         return models.Reply("hm")
 
@@ -392,6 +444,8 @@ def test_a_saved_conversation_that_is_too_short_ends_in_the_policy() -> None:
         '```json\n{"a": 1}\n```',
         'Here it is:\n```\n{"a": 1}\n```\nAnything else?',
         '<think>Perhaps {"a": 2}? No.</think>{"a": 1}',
+        'In {curly} words:\n```json\n{"a": 1}\n```\nand {nothing} else.',
+        '```\nno object\n```\n```json\n{"a": 1}\n```{}',
     ],
 )
 def test_an_object_is_found_in_an_answer(text: str) -> None:
@@ -399,7 +453,20 @@ def test_an_object_is_found_in_an_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "}", "}{", "[1]", '"{}"x}', '{"a": 1}{"a": 2}', '{"a": {"b": 1, "b": 2}}', "{'a': 1}", "null"]
+    "text",
+    [
+        '{x} ```{"a": 1}``` ```{"a": 2}```',
+        "",
+        "{",
+        "}",
+        "}{",
+        "[1]",
+        '"{}"x}',
+        '{"a": 1}{"a": 2}',
+        '{"a": {"b": 1, "b": 2}}',
+        "{'a': 1}",
+        "null",
+    ],
 )
 def test_what_is_not_one_object_is_refused_in_fixed_words(text: str) -> None:
     with pytest.raises(ValueError, match=r"^it is not one JSON object$"):

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import scripted_model as scripted
 from made_market import MadeSource
-from scripted_model import Mode, ScriptedModel, chooses, honest, replies, says
+from reasoned_model import chooses, honest
+from scripted_model import Mode, ScriptedModel, replies, says
 from small_market import NOW, QUESTION, market, run
 
+import agents.choosing
 import agents.decision
 from agents.endpoint import NO_COMPLETION, TOO_LATE, TOO_LONG, UNREACHABLE, model_seat
-from agents.models import Budget, RecordedSeat, Seat
+from agents.models import BUDGET_SPENT, Budget, RecordedSeat, Seat
 from agents.state import Settings
 from agents.workflow import advise
 from plimsoll import cli, runs
@@ -117,7 +119,7 @@ def test_an_honest_model_chooses_from_the_shortlist_and_its_words_are_shown(
     check_replay(found, seat.transcript)
 
 
-@pytest.mark.parametrize("slot", agents.decision.SLOTS)
+@pytest.mark.parametrize("slot", agents.choosing.SLOTS)
 @pytest.mark.parametrize("question", [QUESTION, "Where to put dollars to work, medium risk?"])
 def test_every_slot_resolves(slot: str, question: str) -> None:
     with scripted.serve(chooses(why=f"It is calm. {{{{{slot}}}}} That is all.")) as server:
@@ -199,16 +201,16 @@ DISHONEST: dict[str, tuple[Mode, str]] = {
 }
 NO_OBJECT = "unusable answer: it is not one JSON object"
 FAILING: dict[str, tuple[Mode, str, int]] = {
-    "nothing": (says(""), NO_OBJECT, 6),
-    "null": (says(None), NO_OBJECT, 6),
+    "nothing": (says(""), NO_OBJECT, BUDGET.calls),  # in no form of output, so that each is tried
+    "null": (says(None), NO_OBJECT, BUDGET.calls),
     "prose": (says("I would take the first, as it is calm."), NO_OBJECT, 6),
     "broken JSON": (says('{"candidate": '), NO_OBJECT, 6),
-    "no choices": (says("", choices=[]), NO_COMPLETION, 3),
-    "a page": (scripted.answers(200, b"<html></html>", Content_Type="text/html"), NO_COMPLETION, 3),
+    "no choices": (says("", choices=[]), NO_COMPLETION, 6),
+    "a page": (scripted.answers(200, b"<html></html>", Content_Type="text/html"), NO_COMPLETION, 6),
     "a megabyte": (says("x" * 1_000_000), TOO_LONG, 3),
-    "without end": (scripted.floods, NO_COMPLETION, 3),
+    "without end": (scripted.floods, NO_COMPLETION, 6),
     "401": (scripted.quotes_the_request, "the server answers HTTP 401 (the key is not accepted)", 3),
-    "404": (scripted.answers(404), "the server answers HTTP 404 (no such address or model)", 3),
+    "404": (scripted.answers(404), "the server answers HTTP 404 (no such address or model)", 6),
     "429 for an hour": (
         scripted.answers(429, Retry_After="3600"),
         "the server answers HTTP 429 (too many requests, or no credit)",
@@ -255,8 +257,10 @@ def test_a_failing_model_costs_its_words_and_nothing_else(name: str, by_policy: 
         assert time.monotonic() - started < BUDGET.seconds_per_run + SLACK
     check(found, by_policy)
     assert (found.choice, found.rationale) == (by_policy.choice, by_policy.rationale)
-    assert {entry.rpartition("; ")[0].partition(": ")[2] for entry in found.usage.fallback} == {sentence}
-    assert found.usage.calls == len(server.asked) == requests
+    failures = {entry.rpartition("; ")[0].partition(": ")[2] for entry in found.usage.fallback}
+    assert failures - {BUDGET_SPENT} == {sentence}
+    assert (BUDGET_SPENT in failures) == (requests == BUDGET.calls)
+    assert found.usage.calls + found.usage.requests_refused == len(server.asked) == requests
     check_replay(found, seat.transcript)
 
 
@@ -304,7 +308,7 @@ def test_the_command_line_ends_as_the_contract_says(
 def test_a_lie_that_passed_the_first_check_fails_the_second(
     by_policy: Recommendation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.decision, "check_prose", lambda answer: {"why": answer["why"]})
+    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer: {"why": answer["why"]})
     with scripted.serve(chooses(why="It yields twelve percent, 42 times what Foobank pays.")) as server:
         found = run(seat_at(server))
     check(found, by_policy)
@@ -312,7 +316,8 @@ def test_a_lie_that_passed_the_first_check_fails_the_second(
     assert found.rationale.refused is not None
     assert found.rationale.refused.startswith("the text of scripted did not resolve")
     assert not {"twelve", "42", "Foobank"} & set(found.rationale.refused.replace("'", " ").split())
-    assert found.rationale.markdown == by_policy.rationale.markdown
+    with scripted.serve(chooses()) as server:
+        assert found.rationale.markdown == run(seat_at(server)).rationale.markdown
 
 
 # What a model may not touch.
@@ -464,7 +469,8 @@ import sys
 from small_market import run
 if sys.argv[1] == "model":
     from agents.endpoint import model_seat
-    from scripted_model import honest, serve
+    from reasoned_model import honest
+    from scripted_model import serve
     with serve(honest()) as server:
         seat = model_seat("scripted", base_url=server.url, api_key=None)
         found = run(seat)

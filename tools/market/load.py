@@ -31,10 +31,13 @@ def read_market(
     protocol_tvl: ProtocolTvl,
     progress: Progress | None = None,
     rates: Sequence[str] = (),
+    *,
+    lenient: bool = False,
 ) -> Market:
     """Read what a decision about ``asset`` needs, as known at the end of ``as_of`` (None: the source's own day).
 
-    ``screen`` returns the reason of each row that needs no history; ``rates`` names tables of lenders' rates to read.
+    ``screen`` returns the reason of each row that needs no history; ``rates`` names tables of lenders' rates to read;
+    ``lenient`` takes histories as they are (``quality.check_history``).
     Raises a ``MarketError`` when there is no snapshot, no pool, or when more than a fifth of the histories could not be
     fetched; a pool whose history alone failed is excluded as ``history_failed``.
     """
@@ -54,7 +57,7 @@ def read_market(
     for pool_id in wanted:
         chart = charts.get(pool_id)
         checked = "history_failed" if pool_id in failed else "no_history"
-        result = check_history(parsed.rows[pool_id], chart, day) if chart else checked
+        result = check_history(parsed.rows[pool_id], chart, day, lenient=lenient) if chart else checked
         if isinstance(result, History):
             histories[pool_id] = result
         else:

@@ -128,30 +128,25 @@ def _row(pool_id: str, label: Label, raw: RawRow) -> Row | str:
     )
 
 
-def check_history(row: Row, chart: Sequence[RawRow], as_of: dt.date) -> History | str:
+def check_history(row: Row, chart: Sequence[RawRow], as_of: dt.date, *, lenient: bool = False) -> History | str:
     """Make a gapless daily history that ends on ``as_of``, or return the reason why the pool has none.
 
-    Rows after ``as_of`` are dropped; where a day has several rows, the last one counts.
+    Rows after ``as_of`` are dropped; where a day has several rows, the last one counts. ``lenient`` keeps what can be
+    computed with: spikes count as rates, a hole of any length takes the last value, and 30 days are enough.
     """
     apy, tvl, first = _daily(chart, as_of)
-    if first is None or (as_of - first).days + 1 < MIN_HISTORY_DAYS:
+    if first is None or (as_of - first).days + 1 < (RECENT_DAYS if lenient else MIN_HISTORY_DAYS):
         return "short_history"
     valid = np.isfinite(apy)
-    if _has_unit_shift(apy[valid]):
-        return "unit_shift"
-    spikes = _spikes(apy)
+    spikes = np.zeros(apy.shape, dtype=bool) if lenient else _spikes(apy)
     usable = valid & ~spikes
     usable_window, spikes_window = usable[-WINDOW_DAYS:], spikes[-WINDOW_DAYS:]
-    reason = _hole(usable_window, spikes_window)
-    if reason:
-        return reason
     filled = _fill(apy, usable)[-WINDOW_DAYS:]
     filled_tvl = _fill(tvl, np.isfinite(tvl))[-WINDOW_DAYS:]
-    if not filled[-RECENT_DAYS:].any():
-        return "zero_yield"
-    mean = float(np.mean(filled[-RECENT_DAYS:]))
-    if row.apy >= SNAPSHOT_SPIKE_RATIO * mean and row.apy >= mean + SNAPSHOT_SPIKE_RISE:
-        return "spike"
+    if not lenient:
+        reason = _unusable(row, apy[valid], usable_window, spikes_window, filled)
+        if reason:
+            return reason
     return History(
         pool_id=row.pool_id,
         first=first,
@@ -162,6 +157,30 @@ def check_history(row: Row, chart: Sequence[RawRow], as_of: dt.date) -> History 
         spikes_dropped=int(spikes_window.sum()),
         constant=bool(np.ptp(filled[-RECENT_DAYS:]) == 0.0),
     )
+
+
+def _unusable(
+    row: Row,
+    values: FloatArray,
+    usable: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    spikes: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    filled: FloatArray,
+) -> str | None:
+    """Return why a history cannot be used, None for one that can.
+
+    ``values`` are the valid ones, the others lie in the window, one a day.
+    """
+    if _has_unit_shift(values):
+        return "unit_shift"
+    reason = _hole(usable, spikes)
+    if reason:
+        return reason
+    if not filled[-RECENT_DAYS:].any():
+        return "zero_yield"
+    mean = float(np.mean(filled[-RECENT_DAYS:]))
+    if row.apy >= SNAPSHOT_SPIKE_RATIO * mean and row.apy >= mean + SNAPSHOT_SPIKE_RISE:
+        return "spike"
+    return None
 
 
 def _daily(chart: Sequence[RawRow], as_of: dt.date) -> tuple[FloatArray, FloatArray, dt.date | None]:

@@ -13,7 +13,7 @@ from tools.question.lexicon import lexicon
 from tools.question.limits import AmountCap
 from tools.question.line import Draft, Line
 from tools.question.names import Names
-from tools.records import Asset
+from tools.records import Asset, Mandate
 
 _YEARS = range(1990, 2101)
 _BARE = 1_000.0
@@ -32,10 +32,17 @@ class Held:
 
 
 def read_amounts(
-    line: Line, draft: Draft, names: Names, intent: str, parts: Sequence[Held], caps: Sequence[AmountCap]
+    line: Line,
+    draft: Draft,
+    names: Names,
+    intent: str,
+    parts: Sequence[Held],
+    caps: Sequence[AmountCap],
+    before: Mandate | None = None,
 ) -> None:
     """Read asset, ``amount`` and ``amount_usd``; numbers that fit nothing are left for the notes.
 
+    ``before`` is what was held until now: its asset counts where the words name none, its amount where caps need one.
     Raises MandateError for an amount that is negative or zero, two different amounts, or two assets.
     """
     held = list(parts) or _counted(line)
@@ -44,9 +51,12 @@ def read_amounts(
         _check_positive(item, line)
     mentioned = _mentioned(line, names)
     asset, as_value = _decide(line, held, dollars, mentioned, intent)
+    if before is not None and before.asset and (asset is None or _is_value_of(before.asset, held, mentioned)):
+        asset, as_value = before.asset, before.asset != "USD"
+    elif asset is not None:
+        draft.values["asset"] = asset
     if asset is None:
         return
-    draft.values["asset"] = asset
     own = [item for item in held if item.asset == asset] + ([] if as_value or asset != "USD" else dollars)
     own = own or _bare(line, asset)
     if own:
@@ -55,7 +65,12 @@ def read_amounts(
         draft.values["amount_usd"] = _one_amount(line, dollars)
     for item in (*own, *dollars):
         line.use(range(item.place, item.end))
-    _apply_caps(line, draft, caps, asset)
+    _apply_caps(line, draft, caps, asset, before)
+
+
+def _is_value_of(asset: Asset, held: Sequence[Held], mentioned: Sequence[Asset]) -> bool:
+    """Tell whether dollars alone, ``make it $50k``, are the value of the ETH or BTC that was spoken of before."""
+    return asset != "USD" and not held and not mentioned
 
 
 def _check_positive(item: Held, line: Line) -> None:
@@ -243,9 +258,12 @@ def _joined(line: Line, items: Sequence[Held]) -> bool:
     )
 
 
-def _apply_caps(line: Line, draft: Draft, caps: Sequence[AmountCap], asset: Asset) -> None:
+def _apply_caps(line: Line, draft: Draft, caps: Sequence[AmountCap], asset: Asset, before: Mandate | None) -> None:
     """Turn a cap in coins or dollars into a weight where the amount is known in that unit; else note it."""
-    totals: dict[Asset, float | None] = {"USD": draft.values.get("amount_usd"), asset: draft.values.get("amount")}
+    known = draft.values
+    if before is not None and before.asset == asset and not {"amount", "amount_usd"} & known.keys():
+        known = before.model_dump()
+    totals: dict[Asset, float | None] = {"USD": known.get("amount_usd"), asset: known.get("amount")}
     for cap in caps:
         total = totals.get(cap.unit)
         if total and 0 < cap.value <= total:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import get_args
 
@@ -10,29 +11,86 @@ from tools.question.lexicon import lexicon
 from tools.question.line import Line
 from tools.records import ProfileId
 
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a question is out of scope: the phrase list that says so, and a sentence with what can be done instead."""
+
+    name: str
+    reason: str
+
+
 _REFUSALS = (
-    ("prediction", (), "price predictions are out of scope"),
-    ("guarantee", ("not_guarantee",), "no return can be guaranteed"),
-    ("tax_evasion", (), "help with evading tax or the law is out of scope"),
-    ("attack", ("not_attack",), "attacks on protocols or users are out of scope"),
-    ("trading", ("not_trading",), "trading and leverage are out of scope"),
+    (
+        Refusal(
+            "prediction",
+            "price predictions are out of scope: Plimsoll says what an asset can earn at today's rates, with the range "
+            "of what can happen to it",
+        ),
+        ("not_prediction",),
+    ),
+    (
+        Refusal(
+            "guarantee",
+            "no return can be guaranteed: Plimsoll gives the chance of a loss and the size of a bad one beside every "
+            "yield, and the Treasury bill as the comparison",
+        ),
+        ("not_guarantee",),
+    ),
+    (
+        Refusal(
+            "laundering",
+            "help with laundering money or getting around sanctions and checks of identity is out of scope: Plimsoll "
+            "advises on earning with money whose origin is in order",
+        ),
+        (),
+    ),
+    (
+        Refusal(
+            "tax_evasion",
+            "help with evading tax or the law is out of scope: Plimsoll's record states every amount, rate and date, "
+            "which is what an honest tax return or an adviser on tax needs",
+        ),
+        (),
+    ),
+    (
+        Refusal(
+            "attack",
+            "attacks on protocols or users are out of scope: Plimsoll shows what an exploit would cost you, and which "
+            "protocols have had one; a weakness belongs with the protocol's own bug bounty",
+        ),
+        ("not_attack",),
+    ),
+    (
+        Refusal(
+            "trading",
+            "trading and leverage are out of scope: Plimsoll looks for yield on what you hold, without borrowing "
+            "against it",
+        ),
+        ("not_trading",),
+    ),
 )
 _OR = frozenset({"or", "vs", "versus", "v", "/"})
 _EXPLAIN = ("intent.explain_start", "intent.concept_only")
 
 
-def refusal(line: Line) -> str | None:
+def refusal(line: Line) -> Refusal | None:
     """Return why the question is out of scope by what it asks for, None when it is not."""
-    for name, exceptions, reason in _REFUSALS:
+    for refused, exceptions in _REFUSALS:
         excused = {place for other in exceptions for match in line.find(f"intent.{other}") for place in match.span}
-        if any(excused.isdisjoint(match.span) for match in line.find(f"intent.{name}")):
-            return reason
+        if any(excused.isdisjoint(match.span) for match in line.find(f"intent.{refused.name}")):
+            return refused
     return None
 
 
 def foreign_assets(line: Line) -> list[str]:
     """Return what the question names that Plimsoll does not advise on, as it stands there."""
     return [line.quote(range(place, place + 1)) for place in line.whole if _is_foreign(line, place)]
+
+
+def foreign_reason(name: str) -> str:
+    """Return the sentence for an asset that Plimsoll does not advise on."""
+    return f"{name}: Plimsoll advises on ETH, BTC and US dollars only"
 
 
 def _is_foreign(line: Line, place: int) -> bool:

@@ -19,9 +19,9 @@ _AFTER_START = _STARTS | {":", "(", '"', "-"}
 _INSIDE = frozenset({",", "and", "or", "/", "&", "nor", "+"})
 
 
-def read_lexemes(text: str) -> list[Lexeme]:
-    """Turn a cleaned text into lexemes, in order."""
-    words = lexicon()
+def read_lexemes(text: str, words: Lexicon | None = None) -> list[Lexeme]:
+    """Turn a cleaned text into lexemes, in order; ``words`` replaces the vocabulary of a question."""
+    words = words or lexicon()
     tokens = [_put_right(token, text, words) for token in _without_hyphens(tokenize(text, words.special))]
     return [_with_stems(lexeme, words.grammar.stems) for lexeme in join_ranges(_Lexer(tokens, words).run())]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, get_args
@@ -98,6 +98,24 @@ def lexicon() -> Lexicon:
     )
 
 
+def extended(lists: Mapping[str, Sequence[str]], beside: Mapping[str, Iterable[str]]) -> Lexicon:
+    """Return the vocabulary with phrase lists of another room, whose words are then known and put right as well.
+
+    ``beside`` adds words to those that make a name of an ambiguous word (see ``names.toml``).
+    """
+    base = lexicon()
+    spoken = _literals(lists) - base.known_words
+    correctable = _by_first_letter({word for words in base.correctable.values() for word in words} | spoken)
+    return replace(
+        base,
+        grammar=Grammar({**base.grammar.lists, **lists}),
+        beside={name: words | frozenset(beside.get(name, ())) for name, words in base.beside.items()},
+        known_words=base.known_words | spoken,
+        plain_words=base.plain_words | spoken,
+        correctable=correctable,
+    )
+
+
 def _names(data: Mapping[str, Any], never: frozenset[str]) -> dict[str, Readings]:
     """Collect what each spelling can mean; a spelling may be several things (ethereum: a chain and a coin)."""
     names: dict[str, Readings] = {}
@@ -135,7 +153,7 @@ def _words(name: str, special: tuple[str, ...]) -> Words:
     return tuple(token.word for token in tokenize(name, special) if token.text not in "-_")
 
 
-def _literals(lists: Mapping[str, list[str]]) -> set[str]:
+def _literals(lists: Mapping[str, Sequence[str]]) -> set[str]:
     """Return the words that stand in the phrases themselves, stems and references aside."""
     return {
         word for items in lists.values() for item in items for word in re.findall(r"(?<![{=\w])[a-z]+(?![\w*}=])", item)

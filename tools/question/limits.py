@@ -17,6 +17,7 @@ from tools.units import from_percent
 _SMALLEST_TVL = 1_000.0  # "TVL over 50" could be dollars or millions
 _DEEP_POOL = 1_000_000.0
 _MOST_POOLS = 1_000
+_MOST_PERCENT = 100.0  # up to here, a bare number per pool is a percentage
 _LABELS = {
     "max_weight": "the largest weight of a pool",
     "max_drawdown": "the largest drawdown",
@@ -36,8 +37,10 @@ class AmountCap:
     span: range
 
 
-def read_limits(line: Line, draft: Draft) -> list[AmountCap]:
+def read_limits(line: Line, draft: Draft, counted: Asset | None = None) -> list[AmountCap]:
     """Read every limit of the line into the draft; return the caps that are stated as amounts.
+
+    ``counted`` is what numbers without a unit count, where that was said before.
 
     Raises MandateError for a limit that cannot be: a share above 100 %, a cap of zero, a negative limit.
     """
@@ -50,7 +53,7 @@ def read_limits(line: Line, draft: Draft) -> list[AmountCap]:
         if {"pct", "share"} & lexeme.readings.keys():
             _read_share(line, draft, place)
         elif {"usd", "num"} & lexeme.readings.keys():
-            cap = _read_money(line, draft, place)
+            cap = _read_money(line, draft, place, counted)
             caps += [cap] if cap else []
             _read_bare(line, draft, place)
     return caps
@@ -129,12 +132,14 @@ def _use_words(line: Line, span: range) -> None:
 # ---------------------------------------------------------------- money and bare numbers
 
 
-def _read_money(line: Line, draft: Draft, place: int) -> AmountCap | None:
+def _read_money(line: Line, draft: Draft, place: int, counted: Asset | None) -> AmountCap | None:
     """Read a smallest TVL into the draft, or return a cap per pool in money or coins."""
     lexeme = line.lexemes[place]
     value = lexeme.get("usd") if "usd" in lexeme.readings else lexeme.get("num")
     context = context_of(line, place)
     unit: Asset | None = line.coin_behind(place) or ("USD" if "usd" in lexeme.readings else None)
+    if "scaled" in lexeme.flags or value > _MOST_PERCENT:
+        unit = unit or counted
     if unit and context.upper and "each_pool" in context.about and "tvl" not in context.about:
         _use_words(line, context.span)
         return AmountCap(value, unit, context.span)

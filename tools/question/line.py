@@ -11,7 +11,7 @@ from tools.errors import MandateError
 from tools.question.grammar import Match
 from tools.question.lexeme import STOPS, Lexeme
 from tools.question.lexer import read_lexemes
-from tools.question.lexicon import lexicon
+from tools.question.lexicon import Lexicon, lexicon
 from tools.records import Asset
 
 _CUTS = STOPS | {",", "and", "but", "while", "|", "/", "-", "(", ")", '"', "although", "though", "whereas", "however"}
@@ -23,11 +23,15 @@ _LONGEST_NOTE = 120
 
 
 class Line:
-    """``used`` holds the places of lexemes that some field has taken; numbers and names are taken once."""
+    """A cleaned text as lexemes; ``words`` replaces the vocabulary of a question.
 
-    def __init__(self, text: str) -> None:
+    ``used`` holds the places of lexemes that some field has taken; numbers and names are taken once.
+    """
+
+    def __init__(self, text: str, words: Lexicon | None = None) -> None:
         self.text = text
-        self.lexemes: Sequence[Lexeme] = _without_levels(read_lexemes(text))
+        self.words = words or lexicon()
+        self.lexemes: Sequence[Lexeme] = _without_levels(read_lexemes(text, self.words))
         self.used: set[int] = set()
         self.segments: dict[int, range] = {}  # by the place of each number, filled when first asked for
         self.sentences = _cut(self.lexemes, STOPS)
@@ -42,7 +46,7 @@ class Line:
 
     def find(self, name: str, span: range | None = None) -> list[Match]:
         """Return where the phrases of a list stand (within ``span``)."""
-        return lexicon().grammar.find(name, self.lexemes, span)
+        return self.words.grammar.find(name, self.lexemes, span)
 
     def fresh(self, name: str, span: range | None = None) -> Iterator[Match]:
         """Yield the matches of which no remembered number or name is taken, as it stands when each is asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tools.records import Emptied, Mandate, ProfileId
 from tools.strategies.profiles import Limits, Profile, SortKey
@@ -23,6 +24,57 @@ _SORT: dict[SortKey, Callable[[Pool], float]] = {
     "risk_adjusted_base_apy": lambda pool: pool.counted_base_apy * (1.0 - pool.protocol_risk),
     "protocol_risk": lambda pool: -pool.protocol_risk,
 }
+
+
+class OwnRule(NamedTuple):
+    """A rule of a profile itself: whether a pool keeps it, what it looks at, and what it asks."""
+
+    name: str
+    keeps: Callable[[Pool, Profile], bool]
+    value: Callable[[Pool], float | str]
+    limit: Callable[[Profile], float | str]
+
+
+class Broken(NamedTuple):
+    """A rule that a pool breaks, with what was found and what the rule asks."""
+
+    rule: str
+    value: float | str
+    limit: float | str
+
+
+_OWN_RULES = (
+    OwnRule(
+        "pays_nothing",
+        lambda pool, profile: pool.row.apy >= SMALLEST_APY,
+        lambda pool: pool.row.apy,
+        lambda profile: SMALLEST_APY,
+    ),
+    OwnRule(
+        "impermanent_loss",
+        lambda pool, profile: pool.single or profile.impermanent_loss == "pegged",
+        lambda pool: float(len(pool.tokens)),
+        lambda profile: 1.0,
+    ),
+    OwnRule(
+        "max_protocol_risk",
+        lambda pool, profile: pool.protocol_risk <= profile.max_protocol_risk,
+        lambda pool: pool.protocol_risk,
+        lambda profile: profile.max_protocol_risk,
+    ),
+    OwnRule(
+        "min_tvl",
+        lambda pool, profile: pool.row.tvl_usd >= profile.min_tvl_usd,
+        lambda pool: pool.row.tvl_usd,
+        lambda profile: profile.min_tvl_usd,
+    ),
+    OwnRule(
+        "not_trending_down",
+        lambda pool, profile: not profile.not_trending_down or pool.trend == "not_down",
+        lambda pool: pool.trend,
+        lambda profile: "not_down",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -115,13 +167,7 @@ def _filter(
         (rule, lambda pool, rule=rule: reasons.get(pool.id) != rule)  # type: ignore[misc]
         for rule in sorted(set(reasons.values()))
     ]
-    rules += [
-        ("pays_nothing", lambda pool: pool.row.apy >= SMALLEST_APY),
-        ("impermanent_loss", lambda pool: pool.single or profile.impermanent_loss == "pegged"),
-        ("max_protocol_risk", lambda pool: pool.protocol_risk <= profile.max_protocol_risk),
-        ("min_tvl", lambda pool: pool.row.tvl_usd >= profile.min_tvl_usd),
-        ("not_trending_down", lambda pool: not profile.not_trending_down or pool.trend == "not_down"),
-    ]
+    rules += [(own.name, lambda pool, own=own: own.keeps(pool, profile)) for own in _OWN_RULES]  # type: ignore[misc]
     rules += [
         (rule, lambda pool, rule=rule: vetoed.get(pool.id) != rule)  # type: ignore[misc]
         for rule in dict.fromkeys(vetoed[pool_id] for pool_id in sorted(vetoed))
@@ -135,6 +181,14 @@ def _filter(
         if len(kept) < minimum:
             return kept, Emptied(profile=profile_id, rule=rule, pools_before=before, pools_after=len(kept))
     return kept, None
+
+
+def broken_rule(pool: Pool, profile: Profile) -> Broken | None:
+    """Return the first of the profile's own rules that a pool breaks, in the order in which they filter."""
+    return next(
+        (Broken(own.name, own.value(pool), own.limit(profile)) for own in _OWN_RULES if not own.keeps(pool, profile)),
+        None,
+    )
 
 
 def diversified(selection: Selection, limits: Limits) -> list[Pool]:

@@ -1,5 +1,6 @@
 """The independent checker of a saved recommendation. Standard library only: it shares no code with what it checks."""
 
+from tools.verify.answer import is_answer, verify_answer
 from tools.verify.checker import verify
 from tools.verify.report import Difference, Report
 from tools.verify.text import check_text
@@ -28,5 +29,7 @@ __all__ = [
     "Difference",
     "Report",
     "check_text",
+    "is_answer",
     "verify",
+    "verify_answer",
 ]

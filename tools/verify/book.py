@@ -36,7 +36,8 @@ class Book:
         """Return the series of a pool, None without a usable chart."""
         if pool_id not in self._series:
             chart = self.evidence.charts.get(pool_id)
-            self._series[pool_id] = pool_series(chart, self.last) if isinstance(chart, list) else None
+            lenient = "data" in self.record["off"]  # then spikes count as rates
+            self._series[pool_id] = pool_series(chart, self.last, lenient) if isinstance(chart, list) else None
         return self._series[pool_id]
 
     def apys(self, pool_id: str, first: int, last: int) -> list[float] | None:

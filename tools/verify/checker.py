@@ -22,7 +22,9 @@ from tools.verify.market import check_market
 from tools.verify.optimisation import check_bounds, check_optimisations
 from tools.verify.plan import check_plan
 from tools.verify.protocols import check_protocols
+from tools.verify.reasons import check_reasons
 from tools.verify.report import RECORD_FILE, Findings, Report, printable
+from tools.verify.requests import check_requests, check_screens
 from tools.verify.returns import check_returns
 from tools.verify.score import check_scores
 from tools.verify.series import ordinal
@@ -88,10 +90,12 @@ def _check_record(
     check_protocols(record, findings)
     check_limits(record, findings)
     check_plan(record, findings)
+    check_requests(record, findings)
     check_optimisations(record, findings)
     check_gates(record, findings)
     check_scores(record, findings)
     check_choice(record, findings)
+    check_reasons(record, findings)
     check_flowchart(record, files, findings)
     if not findings.total:  # the costly part, which adds nothing to what is already known to be wrong
         check_simulations(record, returns, findings)
@@ -114,6 +118,11 @@ def _check_request(record: dict[str, Any], request: dict[str, Any], findings: Fi
         if name in request or name == "question":
             meaning = f"what {run_folder.REQUEST} says"
             findings.same(pointers.get(name, f"/{name}"), value, request.get(name), meaning)
+    if "off" in request:
+        findings.same("/off", record["off"], request["off"], f"what {run_folder.REQUEST} says")
+    if isinstance(request.get("assumed"), dict):
+        assumed = {entry["pool_id"]: entry["apy"] for entry in record["assumptions"]}
+        findings.same("/assumptions", assumed, request["assumed"], f"what {run_folder.REQUEST} says")
     rates = request.get("hazard_rates")
     if isinstance(rates, dict):
         check_set_rates(record, rates, findings)
@@ -128,6 +137,7 @@ def _check_book(book: Book, findings: Findings) -> dict[int, list[float]]:
         check_sharpes(book.record, returns, findings)
         check_discount(book, findings)
         check_sizes(book, findings)
+        check_screens(book, findings)
         check_bounds(book, findings)
         check_forecast(book, findings)
         return returns

@@ -11,6 +11,7 @@ from tools.verify.book import amounts
 from tools.verify.gates import AT_LEAST
 from tools.verify.report import Findings, printable
 from tools.verify.series import DAYS_PER_YEAR
+from tools.verify.shape import PROFILES
 
 JsonObject = dict[str, Any]
 
@@ -35,8 +36,11 @@ SAME_CHAIN = {
 def check_choice(record: JsonObject, findings: Findings) -> None:
     """Check the outcome: the right candidate, its pools and amounts, incomes and alternatives, or why there is none."""
     choice = record["choice"]
+    vetoed = "risk" not in record["off"]  # with the risk agent off, a limit that is broken turns nothing down
     open_to_choice = [
-        candidate for candidate in record["candidates"] if all(gate["passed"] for gate in candidate["gates"])
+        candidate
+        for candidate in record["candidates"]
+        if not vetoed or all(gate["passed"] for gate in candidate["gates"])
     ]
     findings.same("/outcome", record["outcome"] == "choice", choice is not None, "whether there is a choice")
     if choice is None:
@@ -51,13 +55,14 @@ def check_choice(record: JsonObject, findings: Findings) -> None:
             _check_chosen(choice, candidate, open_to_choice, record, findings)
     _check_alternatives(record, findings)
     _check_conflicts(record, findings)
+    _check_infeasible(record, findings)
 
 
 def _check_chosen(
     choice: JsonObject, candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings
 ) -> None:
     failed = [gate["rule"] for gate in candidate["gates"] if not gate["passed"]]
-    if failed:
+    if failed and "risk" not in record["off"]:
         findings.at(
             "/choice/candidate_id",
             f"names a candidate that fails {printable(', '.join(failed))}",
@@ -68,6 +73,9 @@ def _check_chosen(
         _check_best(candidate, rivals, record, findings)
     findings.number("/choice/amount", choice["amount"], amounts(record)[0], "the mandate's amount in its asset")
     findings.same("/choice/method", choice["method"], candidate["method"], "the candidate's method")
+    if record["approval"] is not None:
+        taken = record["approval"]["chosen"]
+        findings.same("/choice/candidate_id", choice["candidate_id"], taken, "what the person took")
     named = record["mandate"]["profile"]
     if named is not None:
         findings.same("/choice/candidate_id", candidate["profile"], named, "the profile that the user named")
@@ -80,9 +88,12 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
     """See that the chosen candidate leads: by score, then by the method planned last, the smaller volatility, the id.
 
     Totals that differ in the last bits only may have been taken for equal, or not: both are right. A model other than
-    the embedded policy may choose from the shortlist.
+    the embedded policy, and a person who was asked, may choose from the shortlist.
     """
     findings.recomputed += 1
+    if "decision" in record["off"]:
+        _check_first(candidate, rivals, record, findings)
+        return
     total = candidate["score"]["total"]
     serving = record["plan"]["methods"][-1] if record["plan"] else ""
     best = max(rival["score"]["total"] for rival in rivals)
@@ -91,10 +102,21 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
         return
     better = sum(rival["score"]["total"] > total + TIE for rival in rivals)
     shortlisted = total >= best - SHORTLIST_MARGIN - TIE and better < SHORTLIST_LENGTH
-    if record["usage"]["model"] == POLICY or not shortlisted:
+    unheard = record["usage"]["model"] == POLICY or "decision_model" in record["off"]
+    by_policy = unheard and record["approval"] is None
+    if by_policy or not shortlisted:
         mine, other = printable(candidate["id"]), printable(first["id"])
         what = f"is {mine} with a score of {total}, but {other} with {first['score']['total']} comes first"
         findings.at("/choice/candidate_id", what, first["id"], candidate["id"])
+
+
+def _check_first(candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings) -> None:
+    """See that without a score the choice is the first by profile and id; a person may take one of the first five."""
+    order = sorted(rivals, key=lambda rival: (PROFILES.index(rival["profile"]), rival["id"]))
+    allowed = [rival["id"] for rival in order[: 1 if record["approval"] is None else SHORTLIST_LENGTH]]
+    if candidate["id"] not in allowed:
+        what = f"is {printable(candidate['id'])}, but {printable(allowed[0])} comes first, as nothing was scored"
+        findings.at("/choice/candidate_id", what, allowed[0], candidate["id"])
 
 
 def _tie_break(serving: str, candidate: JsonObject) -> tuple[bool, float, str]:
@@ -220,6 +242,30 @@ def _check_conflicts(record: JsonObject, findings: Findings) -> None:
         _check_conflict(conflict, f"/conflicts/{place}", record["candidates"], findings)
     if record["conflicts"] and record["choice"] is not None:
         findings.at("/conflicts", "are named although there is a choice", "none", record["conflicts"])
+
+
+def _check_infeasible(record: JsonObject, findings: Findings) -> None:
+    """See that the limits said to be in conflict, and those that ways out change, are those of the mandate.
+
+    That nothing passes with them, and something without, takes solving: ``replay`` does that.
+    """
+    found, mandate = record["infeasible"], record["mandate"]
+    if found is None:
+        return
+    findings.same("/outcome", record["outcome"], "no_feasible_strategy", "the outcome of what is infeasible")
+    stated = [("conflict", entry["field"], entry["value"]) for entry in found["conflict"]]
+    stated += [("ways_out", entry["field"], entry["before"]) for entry in found["ways_out"]]
+    for part, field, value in stated:
+        own = mandate.get(field)
+        if not (own == value or (isinstance(own, list) and value in own)):
+            findings.at(
+                f"/infeasible/{part}", f"has {printable(value)} for {printable(field)}, which is not so", own, value
+            )
+    for entry in found["ways_out"]:
+        change = entry["relative_change"]
+        if change is not None:
+            exact = abs(entry["after"] - entry["before"]) / entry["before"]
+            findings.number("/infeasible/ways_out", change, exact, "the change in proportion")
 
 
 def _check_conflict(conflict: JsonObject, pointer: str, candidates: Sequence[JsonObject], findings: Findings) -> None:

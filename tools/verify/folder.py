@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ MAX_UNPACKED_BYTES = 48 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def read_files(folder: Path, findings: Findings) -> dict[str, bytes]:
-    """Read every plain file of a folder.
+def read_files(
+    folder: Path, findings: Findings, required: Sequence[str] = REQUIRED, beside: str | None = None
+) -> dict[str, bytes]:
+    """Read every plain file of a folder, and leave a folder called ``beside`` in it alone.
 
     What cannot be read, is no plain file, is too large or is missing becomes a difference.
     """
@@ -45,11 +47,13 @@ def read_files(folder: Path, findings: Findings) -> dict[str, bytes]:
         findings.add(printable(str(folder)), f"holds more than {MAX_FILES} files", MAX_FILES)
     files: dict[str, bytes] = {}
     for entry in entries[:MAX_FILES]:
+        if entry.name == beside and entry.is_dir(follow_symlinks=False):
+            continue
         content = _read(entry, findings)
         if content is not None:
             files[entry.name] = content
     present = {entry.name for entry in entries}
-    for name in REQUIRED:
+    for name in required:
         if name not in present:
             findings.add(name, "is missing", "the file", "nothing")
     return files

@@ -42,6 +42,9 @@ def check_forecast(book: Book, findings: Findings) -> None:
     if chosen is None:
         findings.same("/forecast", forecast, None, "the forecast of no choice")
         return
+    if "forecast" in record["off"]:
+        findings.same("/forecast", forecast, None, "the forecast where forecasts are off")
+        return
     horizon = min(LONGEST_DAYS, record["mandate"]["horizon_days"] or DEFAULT_HORIZON_DAYS)
     series = _portfolio(chosen, book)
     if forecast is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tools.verify.book import shares
@@ -45,7 +46,7 @@ def check_gates(record: JsonObject, findings: Findings) -> None:
         pointer = f"/candidates/{index}/gates"
         passed = all(gate["passed"] for gate in candidate["gates"])
         findings.same(f"/candidates/{index}/passed", candidate["passed"], passed, "what its gates give")
-        _check_view(candidate, f"/candidates/{index}", record["mandate"], findings)
+        _check_view(candidate, f"/candidates/{index}", record["mandate"], record["off"], findings)
         _check_complete(candidate, pointer, record["mandate"], findings)
         expected = _values(candidate) if candidate["pools"] else {}
         for place, gate in enumerate(candidate["gates"]):
@@ -60,11 +61,14 @@ def check_gates(record: JsonObject, findings: Findings) -> None:
                 findings.number(f"{pointer}/{place}/value", _number(gate["value"]), value, meaning)
 
 
-def _check_view(candidate: JsonObject, pointer: str, mandate: JsonObject, findings: Findings) -> None:
+def _check_view(
+    candidate: JsonObject, pointer: str, mandate: JsonObject, off: Sequence[str], findings: Findings
+) -> None:
     """See that limits on loss use the view that the level of risk asks for, and the score the one with events."""
     view, meaning = VIEW_OF_RISK[mandate["risk"]], f"the view for {mandate['risk']} risk"
     findings.same(f"{pointer}/risk/gate_view", candidate["risk"]["gate_view"], view, meaning)
-    findings.same(f"{pointer}/score/view", candidate["score"]["view"], "all_in", "the view of every score")
+    of_score = "carry_only" if "hazards" in off else "all_in"
+    findings.same(f"{pointer}/score/view", candidate["score"]["view"], of_score, "the view of every score")
 
 
 def _tested(gate: JsonObject, risk: JsonObject) -> bool:

@@ -56,7 +56,7 @@ def _check_rejected(record: JsonObject, findings: Findings) -> None:
         (candidate["id"], gate["rule"]): gate["limit"]
         for candidate in record["candidates"]
         for gate in candidate["gates"]
-        if not gate["passed"]
+        if not gate["passed"] and "risk" not in record["off"]
     }
     told = {(e["subject"], e["rule"]): e["limit"] for e in record["limit_events"] if e["action"] == "rejected"}
     findings.recomputed += len(failed)
@@ -86,6 +86,8 @@ def _check_event(event: JsonObject, pointer: str, record: JsonObject, findings: 
     if action == "rejected":
         findings.number(f"{pointer}/before", before, 1.0, "all of the money")
     elif action == "sent_back":
+        if "risk" in record["off"]:
+            findings.at(f"{pointer}/action", "is sent_back, though the risk agent was off", "another action", action)
         eligible = record["market"]["benchmark_pools"] if record["market"] is not None else []
         if event["subject"] not in eligible:
             findings.at(f"{pointer}/subject", "is no eligible pool", "a pool", event["subject"])

@@ -31,9 +31,23 @@ def check_market(book: Book, findings: Findings) -> None:
         ("pools_eligible", len(book.eligible), "the number of pools of the benchmark"),
     ):
         findings.same(f"/market/{name}", market[name], expected, meaning)
+    _check_assumptions(book, findings)
     _check_repairs(book, findings)
     _check_price(book, findings)
     _check_risk_free(book, findings)
+
+
+def _check_assumptions(book: Book, findings: Findings) -> None:
+    """See that the saved rows pay what the run was told to assume."""
+    for place, entry in enumerate(book.record["assumptions"]):
+        rows = book.evidence.rows.get(entry["pool_id"], [])
+        paid = as_number(rows[0].get("apy")) if len(rows) == 1 else None
+        findings.number(
+            f"/assumptions/{place}/apy",
+            entry["apy"],
+            None if paid is None else paid / 100.0,
+            "the rate of its saved row",
+        )
 
 
 def _check_repairs(book: Book, findings: Findings) -> None:
@@ -51,7 +65,7 @@ def _check_repairs(book: Book, findings: Findings) -> None:
         filled += len(missing)
         spikes += sum(first <= day for day in series.spikes)
         unsplit += rows[0].get("apyBase") is None and rows[0].get("apyReward") is None
-        if longest_run(missing) > LONGEST_GAP:
+        if longest_run(missing) > LONGEST_GAP and "data" not in book.record["off"]:
             what = f"names {printable(pool_id)}, which has {longest_run(missing)} days in a row without a usable value"
             findings.at("/market/benchmark_pools", what, f"at most {LONGEST_GAP}", longest_run(missing))
     findings.same("/market/gaps_filled", market["gaps_filled"], filled, "the number of missing days")

@@ -25,7 +25,9 @@ def check_plan(record: JsonObject, findings: Findings) -> None:
     methods = plan["methods"]
     findings.same("/plan/methods", len(set(methods)), max(1, len(methods)), "the number of methods, each once,")
     findings.same("/plan/confidence", plan["confidence"] in CONFIDENCES, True, f"whether it is one of {CONFIDENCES}")
-    if record["usage"]["model"] == POLICY:
+    if "quant" in record["off"]:
+        findings.same("/plan/methods", methods, ["equal"], "what there is without an optimiser")
+    if record["usage"]["model"] == POLICY or {"plan_model", "quant"}.intersection(record["off"]):
         findings.same("/plan/author", plan["author"], POLICY, "who was in the seat")
     _check_ends(record, plan, findings)
 

@@ -79,8 +79,8 @@ def fraction(percent: object) -> float | None:
     return round(percent / 100.0, 12)
 
 
-def pool_series(chart: Sequence[Any], last: int) -> PoolSeries | None:
-    """Build the series of a pool from its chart up to the ordinal day ``last``.
+def pool_series(chart: Sequence[Any], last: int, lenient: bool = False) -> PoolSeries | None:
+    """Build the series of a pool from its chart up to the ordinal day ``last``; ``lenient`` takes spikes for rates.
 
     None when the chart has no valid value.
     """
@@ -97,7 +97,7 @@ def pool_series(chart: Sequence[Any], last: int) -> PoolSeries | None:
         return None
     days = sorted(valid)
     values = [valid[day] for day in days]
-    spikes = frozenset(day for n, day in enumerate(days) if _spike(values, n))
+    spikes = frozenset(day for n, day in enumerate(days) if not lenient and _spike(values, n))
     return PoolSeries(days[0], {day: value for day, value in valid.items() if day not in spikes}, spikes)
 
 

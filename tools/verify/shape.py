@@ -14,7 +14,7 @@ from typing import Any
 from tools.verify.report import Findings, printable
 from tools.verify.strict_json import escape
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 LARGEST = 1e30  # no figure of a record comes near; below it no arithmetic of the checks overflows
 
 Shape = Callable[[Any, str, Findings], bool]
@@ -151,6 +151,13 @@ def flag(value: Any, pointer: str, findings: Findings) -> bool:
     return isinstance(value, bool) or _wrong(value, pointer, "true or false", findings)
 
 
+def plain_value(value: Any, pointer: str, findings: Findings) -> bool:
+    """Accept a value of a mandate: a number, a text, true or false, a list of texts."""
+    return isinstance(value, bool) or (
+        TEXTS(value, pointer, findings) if isinstance(value, list) else number_or_text(value, pointer, findings)
+    )
+
+
 def anything(value: Any, pointer: str, findings: Findings) -> bool:
     """Accept every value."""
     return True
@@ -187,6 +194,15 @@ METHODS = (
 )  # fmt: skip
 DILUTION_MODELS = ("none", "shared", "square", "kinked")
 FORECAST_METHODS = ("last", "ewma", "ar1", "arima", "lstm")
+REASON_FIGURES = (
+    "score", "net_apy", "apy", "apy_mean_30d", "apy_low", "sharpe", "alpha", "volatility", "expected_loss", "cvar_95",
+    "loss_probability", "protocol_risk", "largest_protocol", "reward_share", "position_share", "independent_risks",
+)  # fmt: skip
+SWITCHES = (
+    "intake_model", "plan_model", "decision_model", "prose_model", "data", "quant", "risk", "decision", "forecast",
+    "sizing", "hazards",
+)  # fmt: skip
+RUNGS = ("json_schema", "tool_call", "json_mode", "text")
 NODE_KINDS = ("protocol", "token", "issuer", "curator", "bridge", "chain", "oracle", "unknown")
 MAX_NODES, MAX_LINKS = 1_000, 10_000
 
@@ -392,9 +408,18 @@ CANDIDATE = Fields(
         "score": SCORE,
     }
 )
+REASON = Fields(
+    {
+        "figure": OneOf(REASON_FIGURES),
+        "pointer": text,
+        **dict.fromkeys(("over", "against"), Optional(text)),
+        "op": Optional(OneOf(("<", ">"))),
+    }
+)
 CHOICE = Fields(
     {
-        **dict.fromkeys(("candidate_id", "method"), text),
+        **dict.fromkeys(("candidate_id", "method", "reasons_by"), text),
+        "reasons": Listed(REASON, 100),
         "amount": Optional(number),
         "pools": Listed(Fields({"pool_id": text, "weight": share, "amount": Optional(number)}), 100),
         "expected": Fields(
@@ -428,6 +453,16 @@ PLAN = Fields(
         "loss_aversion": magnitude,
         **dict.fromkeys(("author", "why"), text),
         "unsolved": Listed(UNSOLVED, 1_000),
+    }
+)
+REQUEST = Fields(
+    {
+        "agent": OneOf(("data", "quant", "risk")),
+        "tool": OneOf(("screen", "optimise", "compare", "stress")),
+        "arguments": Mapped(plain_value),
+        "author": text,
+        "results": Mapped(number),
+        "no_effect": Optional(text),
     }
 )
 FORECAST_SCORE = Fields(
@@ -480,10 +515,41 @@ PROTOCOL = Fields(
         "known": flag,
     }
 )
+TASK_USAGE = Fields(
+    {
+        "task": text,
+        **dict.fromkeys(("calls", "input_tokens", "output_tokens"), count),
+        "rung": Optional(OneOf(RUNGS)),
+    }
+)
 FIGURE = Fields({"text": text, "start": count, "end": count, "pointer": text, "unit": OneOf(UNITS)})
 CLAIM = Fields(
     {"start": count, "end": count, "left": text, "op": OneOf(("<", "<=", ">", ">=", "==", "!=")), "right": text}
 )
+
+
+INFEASIBLE = Fields(
+    {
+        "conflict": Listed(Fields({"field": text, "value": plain_value}), 100),
+        "blame": OneOf(("limits", "risk", "amount", "risk_or_amount", "risk_and_amount", "market")),
+        "smallest": flag,
+        "ways_out": Listed(
+            Fields(
+                {
+                    "kind": OneOf(("loosened", "removed", "bolder", "smaller")),
+                    "field": text,
+                    "before": plain_value,
+                    "after": Optional(plain_value),
+                    "relative_change": OPTIONAL,
+                }
+            ),
+            100,
+        ),
+        "reason": Optional(text),
+        "evaluations": count,
+    }
+)
+ASSUMPTION = Fields({**dict.fromkeys(("pool_id", "name"), text), "apy": number})
 
 RECOMMENDATION = Fields(
     {
@@ -494,8 +560,12 @@ RECOMMENDATION = Fields(
         "outcome": OneOf(("choice", "no_feasible_strategy", "not_enough_data", "out_of_scope")),
         "reason": text,
         "mandate": MANDATE,
+        "off": Listed(OneOf(SWITCHES), 100),
+        "assumptions": Listed(ASSUMPTION, 100),
+        "approval": Optional(Fields(dict.fromkeys(("proposed", "chosen"), text))),
         "market": Optional(MARKET),
         "plan": Optional(PLAN),
+        "requests": Listed(REQUEST, 6),
         "candidates": Listed(CANDIDATE, 100),
         "emptied": Listed(
             Fields({"profile": OneOf(PROFILES), "rule": text, **dict.fromkeys(("pools_before", "pools_after"), count)})
@@ -504,6 +574,7 @@ RECOMMENDATION = Fields(
             Fields({"rule": text, **dict.fromkeys(("limit", "nearest"), Optional(number_or_text)), "vetoed": count}),
             100,
         ),
+        "infeasible": Optional(INFEASIBLE),
         "limit_events": Listed(LIMIT_EVENT, 10_000),
         "protocols": Listed(PROTOCOL, 1_000),
         "choice": Optional(CHOICE),
@@ -535,8 +606,10 @@ RECOMMENDATION = Fields(
         "usage": Fields(
             {
                 "model": text,
-                **dict.fromkeys(("calls", "input_tokens", "output_tokens"), count),
+                **dict.fromkeys(("calls", "requests_refused", "cached", "input_tokens", "output_tokens"), count),
                 "seconds": number,
+                "rung": Optional(OneOf(RUNGS)),
+                "tasks": Listed(TASK_USAGE, 1_000),
                 "fallback": TEXTS,
             }
         ),

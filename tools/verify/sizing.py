@@ -101,6 +101,9 @@ def check_sizes(book: Book, findings: Findings) -> None:
         for place, pool in enumerate(candidate["pools"]):
             at = f"/candidates/{index}/pools/{place}/at_size"
             own = pool["at_size"]
+            if "sizing" in book.record["off"]:
+                _check_undiluted(pool, dollars, at, findings)
+                continue
             model = KINKED_OR_SQUARE if own["model"] in ("kinked", "square") else own["model"]
             first = models.setdefault(pool["project"], model)
             findings.same(f"{at}/model", model, first, "how the rates of its project fall elsewhere")
@@ -118,6 +121,15 @@ def dilution(candidate: JsonObject) -> float | None:
     if any(at_size is None for _, _, at_size in rates):
         return None
     return math.fsum(weight * (apy - at_size) for weight, apy, at_size in rates)
+
+
+def _check_undiluted(pool: JsonObject, dollars: float | None, pointer: str, findings: Findings) -> None:
+    """See that where the own deposit is left out of account, every size pays the rate of the day."""
+    own = pool["at_size"]
+    findings.same(f"{pointer}/model", own["model"], "none", "the model where sizes are off")
+    expected = None if dollars is None else pool["apy"]
+    findings.number(f"{pointer}/apy", own["apy"], expected, "the rate of the day")
+    findings.same(f"{pointer}/reason", own["reason"] is None, own["apy"] is not None, "whether there is a rate")
 
 
 def _check_size(

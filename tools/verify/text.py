@@ -24,9 +24,12 @@ _UNIT_AFTER = re.compile(
 )
 # Where the names that a text may show stand; a name has letters, and no markup.
 _NAMES = re.compile(
-    r"/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
+    r"(?:/runs/[a-z][a-z0-9_]*)?(?:/assumptions/\d+/name|/candidates/\d+/pools/\d+/(name|weakest_party)|/candidates/\d+/risk/largest_(protocol|issuer|chain)/name"
     r"|/candidates/\d+/risk/exposure/nodes/\d+/name|/candidates/\d+/risk/stress/\d+/title"
     r"|/market/risk_free/source|/market/warnings/\d+|/alternatives/(hold|risk_free)/name|/mandate/notes/\d+"
+    r"|/mandate/(chains|protocols|tokens)_(include|exclude)/\d+"
+    r"|/infeasible/(conflict/\d+/value|ways_out/\d+/before)(/\d+)?)"
+    r"|/subjects/\d+/name|/reason"
 )
 _READS_AS_A_NAME = re.compile(r"(?=.*[^\W\d_])(?![-−]?[$€£]?[\d.,]+\s?(%|k|m|bn|bps?|percent)?$)", re.IGNORECASE)
 _ACTIVE = re.compile(r"[<>\[\]`|*]|\\")
@@ -138,6 +141,10 @@ def _units_of(pointer: str, document: dict[str, Any]) -> Sequence[str]:
     """Return the units that fit a field of the record, by its name; ``derived`` values have none of their own."""
     parts = tokens(pointer)
     name = parts[-1] if parts else ""
+    if parts[:1] == ["runs"]:  # of an answer: the rest points into one of its runs
+        parts = parts[2:]
+        run = document["runs"].get(tokens(pointer)[1])
+        document = run if isinstance(run, dict) else {}
     if parts[:1] == ["derived"] or parts[1:2] in (["excluded"], ["ruled_out"]):  # values of any kind; counts by rule
         return shape.UNITS
     if name.endswith("_usd"):
@@ -148,7 +155,8 @@ def _units_of(pointer: str, document: dict[str, Any]) -> Sequence[str]:
         mandate = document.get("mandate")
         asset = mandate.get("asset") if isinstance(mandate, dict) else None
         return (asset.lower(),) if isinstance(asset, str) else ()
-    if "parts" not in parts and (name == "weight" or name.startswith("apy") or name.endswith("_apy")):
+    of_a_score = "parts" in parts or "parts_behind" in parts
+    if not of_a_score and (name == "weight" or name.startswith("apy") or name.endswith("_apy")):
         return ("percent", "percentage_points")
     return shape.UNITS
 
@@ -197,7 +205,9 @@ def _check_rows(figures: Sequence[Figure], markdown: str, document: dict[str, An
 
 
 def _pool_of(pointer: str, document: dict[str, Any]) -> str | None:
-    match = re.match(r"/candidates/[0-9]+/pools/[0-9]+(?=/)|/choice/pools/[0-9]+(?=/)", pointer)
+    match = re.match(
+        r"(?:/runs/[a-z][a-z0-9_]*)?(?:/candidates/[0-9]+/pools/[0-9]+|/choice/pools/[0-9]+)(?=/)", pointer
+    )
     if match is None:
         return None
     try:

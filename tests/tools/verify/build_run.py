@@ -200,7 +200,7 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
     passed = [c for c in candidates if c["passed"]]
     chosen = max(passed, key=lambda c: c["score"]["total"])
     record: dict[str, Any] = {
-        "schema_version": "1.2",
+        "schema_version": "1.3",
         "run_id": "2025-02-28-0123456789ab",
         "created_at": "2026-01-02T03:04:05Z",
         "as_of": "2025-02-28T23:59:59Z",
@@ -208,14 +208,19 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
         "outcome": "choice",
         "reason": "best score",
         "mandate": _mandate(risk),
+        "off": [],
+        "assumptions": [],
+        "approval": None,
         "market": _market(inputs, rows),
         "plan": build_plan.plan(risk),
+        "requests": [],
         "candidates": candidates,
         "emptied": [{"profile": name, "rule": "min_tvl", "pools_before": 6, "pools_after": 1} for name in EMPTIED],
         "conflicts": [],
+        "infeasible": None,
         "limit_events": build_risk.limit_events(candidates, chosen),
         "protocols": build_risk.protocols(candidates),
-        "choice": _choice(chosen),
+        "choice": _choice(chosen, candidates),
         "forecast": None,
         "forecast_missing": "a forecast over 90 days needs 330 days that all pools have in common, and there are 80",
         "alternatives": _alternatives(chosen),
@@ -244,9 +249,13 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
         "usage": {
             "model": "policy",
             "calls": 2,
+            "requests_refused": 0,
+            "cached": 0,
             "input_tokens": 0,
             "output_tokens": 0,
             "seconds": 0.25,
+            "rung": None,
+            "tasks": [{"task": "read", "calls": 2, "input_tokens": 0, "output_tokens": 0, "rung": None}],
             "fallback": [],
         },
     }
@@ -515,11 +524,25 @@ def _net_income(all_in: dict[str, Any]) -> float:
     return _income(all_in["net_apy"] + costs) - AMOUNT * costs * HORIZON / 365
 
 
-def _choice(chosen: dict[str, Any]) -> dict[str, Any]:
+def _reasons(chosen: dict[str, Any], candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one reason that compares with another candidate that passed, where there is one, and one that does not."""
+    mine = f"/candidates/{candidates.index(chosen)}"
+    found = [{"figure": "apy_low", "pointer": f"{mine}/apy_low", "over": None, "op": None, "against": None}]
+    for place, other in enumerate(candidates):
+        if other is not chosen and other["passed"]:
+            path = "/score/total"
+            against = {"over": other["id"], "op": ">", "against": f"/candidates/{place}{path}"}
+            return [{"figure": "score", "pointer": mine + path, **against}, *found]
+    return found
+
+
+def _choice(chosen: dict[str, Any], candidates: list[dict[str, Any]]) -> dict[str, Any]:
     apy = chosen["metrics"]["portfolio_apy"]
     return {
         "candidate_id": chosen["id"],
         "method": chosen["method"],
+        "reasons": _reasons(chosen, candidates),
+        "reasons_by": "policy",
         "amount": AMOUNT,
         "pools": [
             {"pool_id": p["pool_id"], "weight": p["weight"], "amount": p["weight"] * AMOUNT} for p in chosen["pools"]

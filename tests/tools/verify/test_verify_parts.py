@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from agents.state import Switch
 from tools.market.quality import check_history
 from tools.market.snapshot import History, Row
 from tools.metrics import compute_metrics
@@ -62,6 +63,10 @@ print(ours + [name for name in ("numpy", "pydantic") if name in sys.modules])
 
 
 # --- shapes
+
+
+def test_the_switches_are_in_step_with_the_program() -> None:
+    assert set(shape.SWITCHES) == set(Switch)
 
 
 def _compare(model: type[BaseModel], fields: shape.Fields, where: str) -> None:

@@ -23,7 +23,7 @@ from tools.verify.report import MAX_LISTED
 
 # Numbers of the record that nothing in a folder can contradict: times, costs, the pools an emptied profile had.
 UNCHECKED = (
-    r"/usage/(seconds|calls|input_tokens|output_tokens)",
+    r"/usage/(tasks/[0-9]+/)?(seconds|calls|requests_refused|cached|input_tokens|output_tokens)",
     r"/trace/[0-9]+/(seconds|step)",
     r"/emptied/[0-9]+/pools_(before|after)",
     # Of one's own choosing, and shown as such: thresholds. What only a replay knows: weights before a cap.
@@ -307,7 +307,7 @@ def test_a_model_may_take_a_near_equal_and_nothing_else(record: dict[str, Any], 
     def found(model: str, total: float, method: str = "equal") -> int:
         best = {"id": "a", "method": "equal", "score": {"total": 0.5}, "metrics": {"annual_volatility": 0.1}}
         chosen = {"id": "b", "method": method, "score": {"total": total}, "metrics": {"annual_volatility": 0.1}}
-        record = {"usage": {"model": model}, "plan": {"methods": ["equal", "min_loss"]}}
+        record = {"usage": {"model": model}, "approval": None, "plan": {"methods": ["equal", "min_loss"]}}
         findings = Findings()
         _check_best(chosen, [best, chosen], record, findings)
         return findings.total

@@ -1,0 +1,86 @@
+"""Numbers beside what was said before: more pools than the answer has, half of the amount, money wanted back."""
+
+from __future__ import annotations
+
+from tools.dialogue.merging import Wishes
+from tools.dialogue.records import Memory
+from tools.dialogue.rest import Rest
+from tools.question.grammar import Match
+from tools.question.line import Line
+from tools.records import Mandate
+
+_TIMES = {"double": 2.0, "halve": 0.5, "triple": 3.0}
+# What a number of pools becomes, beside that of the last answer: the least, and the most.
+_COUNTS = {"one_more_pool": (1, 1), "one_pool_less": (-1, -1), "more_pools": (1, None), "fewer_pools": (None, -1)}
+
+
+def count_pools(rest: Rest, wishes: Wishes, memory: Memory) -> None:
+    """Read ``two more pools`` and ``fewer pools`` beside the pools of the last answer; a note where there is none."""
+    for name, sign in (("n_more_pools", 1), ("n_pools_less", -1)):
+        for match in rest.take(name):
+            step = rest.line.lexemes[match.captures["count"]].get("num")
+            _put_counts(rest.line, wishes, memory, match, (sign * step, sign * step))
+    for name, steps in _COUNTS.items():
+        for match in rest.take(name):
+            _put_counts(rest.line, wishes, memory, match, steps)
+
+
+def _put_counts(
+    line: Line, wishes: Wishes, memory: Memory, match: Match, steps: tuple[float | None, float | None]
+) -> None:
+    now = len(memory.pools)
+    counts = [None if step is None else now + step for step in steps]
+    if not now or any(count is not None and (count < 1 or count != int(count)) for count in counts):
+        wishes.notes.append(line.quote(match.span))
+        return
+    for name, count in zip(("min_pools", "max_pools"), counts, strict=True):
+        wishes.values[name] = None if count is None else int(count)
+
+
+def move_amount(rest: Rest, wishes: Wishes, before: Mandate) -> None:
+    """Read ``double the amount`` and ``another 10k`` beside the amount before; a note where that is not known."""
+    for name, factor in _TIMES.items():
+        for match in rest.take(name):
+            known = {field: value for field in ("amount", "amount_usd") if (value := getattr(before, field))}
+            wishes.values.update({field: value * factor for field, value in known.items()})
+            wishes.notes += [] if known else [rest.line.quote(match.span)]
+    for match in rest.take("add_amount"):
+        sum_of = _sum(rest.line, match, before)
+        wishes.values.update(sum_of)
+        wishes.notes += [] if sum_of else [rest.line.quote(match.span)]
+
+
+def _sum(line: Line, match: Match, before: Mandate) -> dict[str, float]:
+    """Return the amount with what is added, in the unit that both have; empty where they have none in common."""
+    added = line.lexemes[match.captures["sum"]]
+    asset = line.asset_at(match.captures["coin"]) if "coin" in match.captures else None
+    dollars = "usd" in added.readings and before.asset != "USD"
+    field, value = ("amount_usd", before.amount_usd) if dollars else ("amount", before.amount)
+    more = added.get("usd") if "usd" in added.readings else added.get("num")
+    fits = asset is None or asset == before.asset
+    return {field: value + more} if fits and value is not None and more > 0 else {}
+
+
+def read_bare_amount(line: Line, wishes: Wishes, before: Mandate) -> None:
+    """Read ``what if I had 500`` as an amount of what is held, where nothing else has taken the number."""
+    if {"amount", "amount_usd"} & wishes.values.keys() or "asset" in wishes.values or before.asset is None:
+        return
+    for match in line.find("talk.bare_amount"):
+        lexeme = line.lexemes[match.captures["amount"]]
+        quote = line.quote(match.span).rstrip("?! ")
+        noted = [note for note in wishes.notes if quote in note]
+        if noted and lexeme.get("num") > 0 and ("scaled" not in lexeme.flags or before.asset == "USD"):
+            wishes.values["amount"] = float(lexeme.get("num"))
+            wishes.notes = [note for note in wishes.notes if note not in noted]
+            return
+
+
+def read_part_back(line: Line, wishes: Wishes) -> None:
+    """Read a part that is wanted back as a horizon as well: the money has to be there on that day."""
+    if "horizon_days" in wishes.values:
+        return
+    for match in line.find("horizon.part_back"):
+        periods = [line.lexemes[at].get("days") or line.lexemes[at].get("unit") for at in match.span]
+        days = [period for period in periods if period]
+        if len(days) == 1:
+            wishes.values["horizon_days"] = days[0]
