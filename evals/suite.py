@@ -41,12 +41,16 @@ class Plot:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the report; every cell is text, which may hold anybody's names."""
+    """A table of the report; every cell is text, which may hold anybody's names.
+
+    ``in_documents`` False: too fine for a page of the documentation.
+    """
 
     title: str
     columns: Cells
     rows: tuple[Cells, ...]
     note: str = ""
+    in_documents: bool = True
 
 
 Section = Plot | Table

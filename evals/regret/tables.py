@@ -41,7 +41,7 @@ def sections(
         *(_table(group, "markets that our whole program was asked about", names) for group in _by_size(served)),
         _margins("all markets", everywhere, baselines, ours),
         _margins("markets that our whole program was asked about", _by_size(served), baselines, ours),
-        *(_table(group, asset, names) for asset in ("USD", "ETH", "BTC")
+        *(_table(group, asset, names, in_documents=False) for asset in ("USD", "ETH", "BTC")
           for group in _by_size([result for result in scored if result.details["asset"] == asset])),
         _certificates(scored),
     )  # fmt: skip
@@ -60,10 +60,10 @@ def _regrets(results: Sequence[CaseResult], name: str) -> FloatArray:
     return np.array([score.value for score in scores if score is not None and score.value is not None])
 
 
-def _table(group: Group, of: str, names: Sequence[str], note: str = "") -> Table:
+def _table(group: Group, of: str, names: Sequence[str], note: str = "", *, in_documents: bool = True) -> Table:
     rows = tuple(row for name in names if (row := _row(group.results, name)) is not None)
     title = f"Regret at {group.name}, {of}: basis points a year (95% of resamples)"
-    return Table(title, COLUMNS, rows, note)
+    return Table(title, COLUMNS, rows, note, in_documents)
 
 
 def _row(results: Sequence[CaseResult], name: str) -> Cells | None:

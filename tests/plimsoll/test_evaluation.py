@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from evals.registry import SUITES
 from plimsoll.cli import app
+from plimsoll.evaluation import GENERATED
 from tools.errors import UsageError
 
 
@@ -35,6 +36,20 @@ def test_run_writes_results_and_a_report(tmp_path: Path) -> None:
     (tmp_path / "report.html").unlink()
     assert plimsoll("report", "--out", str(tmp_path)).exit_code == 0
     assert "intake" in (tmp_path / "report.html").read_text()
+
+
+def test_report_rewrites_the_generated_part_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{GENERATED[0]}\nold\n{GENERATED[1]}\nafter\n")
+    plimsoll("run", "intake", "--fast", "--out", str(tmp_path))
+    assert plimsoll("report", "--out", str(tmp_path), "--page", str(page)).exit_code == 0
+    text = page.read_text()
+    assert text.startswith(f"before\n{GENERATED[0]}\n\n| suite | subject |")
+    assert text.endswith(f"{GENERATED[1]}\nafter\n")
+    assert "old" not in text
+    assert "| intake | policy | 56 |" in text
+    page.write_text("no marks")
+    assert isinstance(plimsoll("report", "--out", str(tmp_path), "--page", str(page)).exception, UsageError)
 
 
 def test_fail_under_and_compare_decide_the_exit(tmp_path: Path) -> None:
@@ -101,3 +116,51 @@ def test_a_model_sits_in_the_seat_and_is_asked_bare(tmp_path: Path, monkeypatch:
     assert case["scores"]["regret.raw_model"]["value"] == pytest.approx(0.0, abs=1e-6)
     assert case["spent"]["calls"] >= 2
     assert len(model.asked) == case["spent"]["calls"]
+
+
+MINE = {
+    "id": "mine", "asset": "USD", "words": "two pools", "tags": [], "max_weight": 1.0, "max_position_share": None,
+    "servable": False, "amounts_usd": [1e6],
+    "pools": [
+        {"id": name, "project": "p", "chain": "c", "symbol": "s", "deposits_usd": 1e9,
+         "curve": {"kind": "flat", "rate": rate}}
+        for name, rate in (("good", 0.05), ("poor", 0.04))
+    ],
+}  # fmt: skip
+
+
+def test_judge_says_what_anybody_loses(tmp_path: Path) -> None:
+    markets, answers = tmp_path / "markets.jsonl", tmp_path / "answers.jsonl"
+    markets.write_text(json.dumps(MINE) + "\n")
+    lost = {}
+    for name, weights in {"good": {"good": 1}, "half": {"good": 0.5, "poor": 0.5}, "over": {"good": 1.5}}.items():
+        answers.write_text(json.dumps({"case": "mine@1000000", "weights": weights}) + "\n\n")
+        done = plimsoll("judge", str(answers), "--markets", str(markets))
+        assert done.exit_code == 0, done.output
+        row = done.stdout.splitlines()[-1]
+        assert row.strip().startswith("$1 M")
+        lost[name] = [cell.strip() for cell in row.split("  ") if cell.strip()][1:]
+    assert lost["good"][0] == "1 of 1"
+    assert lost["good"][1].startswith("0.00")
+    assert lost["half"][1].startswith("50 ")
+    assert (lost["good"][-1], lost["over"][-1]) == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "not an answer"),
+        ('{"case": "mine@1", "weights": {}}', "no case is called 'mine@1'"),
+        ('{"case": "mine@1000000", "weights": {"good": NaN}}', "finite number"),
+        ('{"case": "mine@1000000", "weights": {"good": true}}', "finite number"),
+        ('{"case": "mine@1000000", "weights": {}}\n{"case": "mine@1000000", "weights": {}}', "line 2: the case"),
+    ],
+)
+def test_judge_refuses_what_is_no_answer(line: str, message: str, tmp_path: Path) -> None:
+    markets, answers = tmp_path / "markets.jsonl", tmp_path / "answers.jsonl"
+    markets.write_text(json.dumps(MINE))
+    answers.write_text(line)
+    done = plimsoll("judge", str(answers), "--markets", str(markets))
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+    assert isinstance(plimsoll("judge", str(tmp_path / "none"), "--markets", str(markets)).exception, UsageError)
