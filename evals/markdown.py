@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from evals.records import SuiteResult
+from evals.records import CaseResult, SuiteResult
 from evals.registry import suite_named
 from evals.suite import Table
 from tools.units import safe_label
@@ -14,15 +14,15 @@ LONGEST = 160  # characters of a reason
 
 def lines(results: Sequence[SuiteResult]) -> Iterator[str]:
     """Yield the lines: a table of all suites, the cases that failed, each suite's own tables but the finest ones."""
-    yield from _table(("suite", "subject", "cases", "passed", "seconds a case", "calls of a model"), _overview(results))
+    yield from _table(
+        ("suite", "subject", "cases", "passed", "seconds a case", "calls of the seat"), _overview(results)
+    )
     for result in results:
         failed = [case for case in result.cases if not case.passed]
         if failed:
             yield f"**{result.suite}: not passed.**"
             yield ""
-            for case in failed:
-                reasons = [score.explanation for score in case.scores.values() if score.passed is False]
-                yield f"- `{safe_label(case.case)}`: {safe_label(case.error or '; '.join(reasons), LONGEST)}"
+            yield from (f"- `{safe_label(case.case)}`: {_why(case)}" for case in failed)
             yield ""
         for section in suite_named(result.suite).sections(result.cases):
             if isinstance(section, Table) and section.rows and section.in_documents:
@@ -43,6 +43,13 @@ def _overview(results: Sequence[SuiteResult]) -> list[tuple[str, ...]]:
         )
         for result in results
     ]
+
+
+def _why(case: CaseResult) -> str:
+    if case.error:
+        return safe_label(case.error, LONGEST)
+    failed = {name: score for name, score in case.scores.items() if score.passed is False}
+    return "; ".join(f"`{name}` {safe_label(score.explanation, LONGEST)}" for name, score in failed.items())
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

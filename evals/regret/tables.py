@@ -36,8 +36,7 @@ def sections(
     everywhere = _by_size(scored)
     return (
         *(_plot(group, "all markets", names) for group in everywhere),
-        *(_table(group, "all markets", names, "Where an adviser was asked about fewer cases, see the next tables.")
-          for group in everywhere),
+        *(_table(group, "all markets", names) for group in everywhere),
         *(_table(group, "markets that our whole program was asked about", names) for group in _by_size(served)),
         _margins("all markets", everywhere, baselines, ours),
         _margins("markets that our whole program was asked about", _by_size(served), baselines, ours),
@@ -60,15 +59,16 @@ def _regrets(results: Sequence[CaseResult], name: str) -> FloatArray:
     return np.array([score.value for score in scores if score is not None and score.value is not None])
 
 
-def _table(group: Group, of: str, names: Sequence[str], note: str = "", *, in_documents: bool = True) -> Table:
+def _table(group: Group, of: str, names: Sequence[str], *, in_documents: bool = True) -> Table:
+    """Return the advisers that were asked about all of a group's cases: figures over different cases do not compare."""
     rows = tuple(row for name in names if (row := _row(group.results, name)) is not None)
     title = f"Regret at {group.name}, {of}: basis points a year (95% of resamples)"
-    return Table(title, COLUMNS, rows, note, in_documents)
+    return Table(title, COLUMNS, rows, in_documents=in_documents)
 
 
 def _row(results: Sequence[CaseResult], name: str) -> Cells | None:
     regrets = _regrets(results, name)
-    if not regrets.size:
+    if regrets.size < len(results):
         return None
     asked = [result for result in results if f"regret.{name}" in result.scores]
     broken = sum(bool(result.scores[f"limits.{name}"].value) for result in asked)

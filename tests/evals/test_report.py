@@ -61,7 +61,7 @@ def test_hostile_names_are_text_and_nothing_is_asked_for() -> None:
 def test_it_says_how_many_passed_and_what_that_cost() -> None:
     text = page([result(True, True, False, True)], NOW)
     assert "3 of 4 cases passed" in text
-    assert "8 calls of a model, 28 tokens" in text
+    assert "8 calls of the seat, 28 tokens" in text
     assert "0.50 s a case" in text
     assert "fast subset" in text
 
@@ -121,3 +121,11 @@ def test_the_regret_tables_say_who_loses_what_and_by_how_much_less_we_do() -> No
     certificates = next(table for table in found if table.title.startswith("Certificates"))
     assert certificates.rows == (("branch_and_bound", "10", "1.0e-07", "1.0e-07", "-", "3", "3"),)
     assert tables.sections([], ("rule",), ("ours",), ()) == ()
+
+
+def test_who_was_asked_about_fewer_cases_stands_in_no_table_with_the_others() -> None:
+    results = [regret_case(number, 0.1, 2.0) for number in range(3)]
+    fewer = {name: score for name, score in results[0].scores.items() if not name.endswith("ours")}
+    results[0] = results[0].model_copy(update={"scores": fewer})
+    found = [s for s in tables.sections(results, ("rule",), ("ours",), ()) if isinstance(s, Table)]
+    assert {row[0] for table in found if table.title.startswith("Regret") for row in table.rows} == {"rule"}
