@@ -102,13 +102,11 @@ def _document(turn: Turn, inquiry: Inquiry, records: Mapping[str, Any]) -> dict[
     }
 
 
-def _written(
-    turn: Turn, inquiry: Inquiry, document: Mapping[str, Any], records: Mapping[str, Any], kind: str | None = None
-) -> Told:
+def _written(turn: Turn, inquiry: Inquiry, document: Mapping[str, Any], records: Mapping[str, Any]) -> Told:
     ledger = Ledger(document)
     views = {name: RunView(name, record, ledger) for name, record in records.items()}
     base = views.get("policy") or views.get("before")
-    name = "nothing" if inquiry.reason else kind or turn.kind
+    name = "nothing" if inquiry.reason else turn.kind
     marked = (
         environment()
         .get_template(f"answer_{name}.md.j2")

@@ -100,7 +100,7 @@ class Desk:
         self,
         name: str,
         what: str,
-        mandate: Mandate,
+        mandate: Mandate | None,
         *,
         apys: Mapping[str, float] | None = None,
         as_of: dt.date | None = None,
@@ -108,6 +108,7 @@ class Desk:
     ) -> Recommendation:
         """Solve a mandate whole and keep the run under a name; one that is kept already is read back.
 
+        ``mandate`` None: what the run's intake reads from the line.
         ``by_seat``: by whoever sits in the seat, and approved by the person where one is to be asked.
         """
         if name in self.records:
@@ -129,7 +130,7 @@ class Desk:
         self,
         folder: Path,
         name: str,
-        mandate: Mandate,
+        mandate: Mandate | None,
         apys: Mapping[str, float] | None,
         as_of: dt.date | None,
         by_seat: bool,

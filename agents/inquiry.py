@@ -22,6 +22,7 @@ from tools.dialogue.answer import AnswerSubject
 from tools.errors import SnapshotMissing
 from tools.market.names import family_of
 from tools.market.snapshot import Market
+from tools.question import read
 from tools.records import Candidate, Recommendation
 from tools.strategies.universe import Universe
 from tools.units import safe_label
@@ -56,8 +57,10 @@ def _explain(turn: Turn, desk: Desk) -> Inquiry:
 
 
 def _recommend(turn: Turn, desk: Desk) -> Inquiry:
+    """Solve a question; one that stands by itself is read again by the run's intake, where a model may complete it."""
     assert turn.mandate is not None
-    desk.run("choice", "as asked", turn.mandate, by_seat=True)
+    by_itself = read(desk.question).mandate == turn.mandate
+    desk.run("choice", "as asked", None if by_itself else turn.mandate, by_seat=True)
     return Inquiry()
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from agents.models import POLICY
+from agents.prompts import manifest_digest
 from agents.rationale import Written, write_rationale
 from agents.state import Context, State, Steps
 from tools.errors import VerificationError
@@ -98,6 +100,7 @@ def _record(state: State, context: Context) -> dict[str, Any]:
         "forecast_missing": forecast if isinstance(forecast, str) else None,
         "alternatives": alternatives.model_dump() if alternatives else None,
         "derived": {},
+        "prompts_sha256": None if context.seat.name == POLICY else manifest_digest(),
         "usage": context.seat.usage().model_dump(),
     }
 

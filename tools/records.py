@@ -900,7 +900,8 @@ class Recommendation(Record):
 
     ``forecast_missing`` says why there is no ``forecast``; None where there is one. ``off`` names what was switched off
     (see ``agents.state.Switch``), ``requests`` what the plan asked of the tools, ``assumptions`` the rates that the run
-    was told to assume, ``approval`` what a person said, None where nobody was asked.
+    was told to assume, ``approval`` what a person said, None where nobody was asked. ``prompts_sha256`` is of the
+    manifest of the prompts that a model was given, None where the embedded policy sat in its seat.
     """
 
     schema_version: str
@@ -931,6 +932,7 @@ class Recommendation(Record):
     rationale: Rationale
     flowchart: Flowchart
     trace: list[TraceStep]
+    prompts_sha256: str | None
     usage: Usage
 
 

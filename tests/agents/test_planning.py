@@ -321,3 +321,33 @@ def test_the_plan_of_the_policy_depends_on_the_level_of_risk_alone(asset: Asset)
     plan, seat = planned_by({}, Mandate(asset=asset, risk="low"))
     assert plan == planned_by({}, Mandate(asset="USD", amount=5.0, risk="low"))[0]
     assert seat.fallback == []
+
+
+def test_a_plain_question_takes_three_calls_and_its_prompts_are_short(published: list[str]) -> None:
+    """Every message of a whole run, with the shapes that are sent beside them, fits a context of 8,192 tokens."""
+    with serve(reasoned_model.honest()) as server:
+        found = run(seat_at(server))
+    assert (found.usage.calls, found.usage.fallback) == (3, [])
+    sizes = {}
+    for asked in server.asked:
+        request = asked.request
+        shape = json.dumps(request["response_format"]["json_schema"]["schema"])
+        assert is_strict(json.loads(shape))
+        sizes[asked.task] = estimated_tokens(*(message["content"] for message in request["messages"]), shape)
+    published.append(f"tokens of a plain question's prompts, with their shapes: {sizes}")
+    assert list(sizes) == ["read", "plan", "decide"]
+    assert max(sizes.values()) < 4_000
+
+
+def test_an_answer_in_the_shape_of_every_task_adds_nothing_where_it_says_nothing(by_policy: Recommendation) -> None:
+    """What a strict form makes a model write: every field, with null or an empty list for what it does not say."""
+    plan = by_policy.plan
+    assert plan is not None
+    nothing = {"chains_include": [], "chains_exclude": [], "protocols_exclude": [], "tokens_exclude": []}
+    kept = {"methods": plan.methods, "confidence": plan.confidence, "requests": []}
+    decide = reasoned_model.chooses(0, why="", caution="")
+    whole = replies(read={**nothing, "allow_il": None}, plan=kept)
+    with serve(lambda handler, asked: (decide if asked.task == "decide" else whole)(handler, asked)) as server:
+        found = run(seat_at(server))
+    assert found.usage.fallback == []
+    assert (found.mandate, found.plan, found.requests) == (by_policy.mandate, plan, [])

@@ -15,12 +15,14 @@ from test_seam import plain, seat_at
 
 from agents.models import Seat
 from agents.prompts import environment
+from agents.quant import profiles_for
 from agents.state import Settings, Switch, switches
 from agents.workflow import advise
 from plimsoll import runs
 from tools.errors import UsageError
 from tools.records import Recommendation
 from tools.scoring import normalised_ranks
+from tools.strategies.profiles import load_profiles
 from tools.verify import check_text, verify
 from tools.verify.choice import check_choice
 from tools.verify.limits import check_limits
@@ -156,6 +158,24 @@ def test_without_risk_the_limits_are_shown_and_veto_nothing(tmp_path: Path) -> N
     assert "lack the rejection" in told
     (tmp_path / "run" / "recommendation.json").write_text(json.dumps(record))
     assert any("/off" in difference.where for difference in verify(tmp_path / "run").differences)
+
+
+def test_without_risk_nothing_is_sent_back() -> None:
+    """Pools that pay less than is asked for keep a profile from passing: risk names them, where it is there."""
+    question = "Put 2 million dollars to work, high risk, at least 5.2% a year"
+    sent = [event.action for event in without(question=question).limit_events]
+    assert "sent_back" in sent
+    found = without("risk", question=question)
+    assert "sent_back" not in [event.action for event in found.limit_events]
+    assert not any(candidate.revised for candidate in found.candidates)
+    assert found.outcome == "choice"
+
+
+def test_without_data_no_profile_asks_about_the_trend() -> None:
+    asking = [name for name, profile in load_profiles().items() if profile.not_trending_down]
+    assert asking
+    assert [name for name, one in profiles_for(()).items() if one.not_trending_down] == asking
+    assert not [name for name, one in profiles_for(("data",)).items() if one.not_trending_down]
 
 
 def test_without_decision_the_first_that_passed_is_taken(tmp_path: Path) -> None:

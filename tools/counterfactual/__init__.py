@@ -1,4 +1,4 @@
-"""Answers found by solving again: prices of limits, flip points, conflicts with the cheapest way out, why-nots.
+"""Answers found by solving again: limits one by one, flip points, conflicts with the cheapest way out, why-nots.
 
 Everything here gets a function that solves (``Decide``) and knows nothing of how it does.
 """
@@ -6,14 +6,12 @@ Everything here gets a function that solves (``Decide``) and knows nothing of ho
 from tools.counterfactual.conflicts import smallest_conflict
 from tools.counterfactual.flips import flip_point
 from tools.counterfactual.limits import stated_limits, with_only
-from tools.counterfactual.prices import prices
 from tools.counterfactual.records import (
     ConflictSet,
     Decided,
     Failure,
     Flip,
     PoolInProfile,
-    Price,
     Probe,
     Relaxation,
     Relaxations,
@@ -33,7 +31,6 @@ __all__ = [
     "Feasible",
     "Flip",
     "PoolInProfile",
-    "Price",
     "Probe",
     "Relaxation",
     "Relaxations",
@@ -44,7 +41,6 @@ __all__ = [
     "decided",
     "feasible_by",
     "flip_point",
-    "prices",
     "remembered",
     "smallest_conflict",
     "stated_limits",

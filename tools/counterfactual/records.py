@@ -1,4 +1,4 @@
-"""What re-solving finds, as frozen records: prices of limits, flip points, conflicts and ways out, why-nots.
+"""What re-solving finds, as frozen records: flip points, conflicts and ways out, why-nots.
 
 Rates, weights and losses are fractions; ``_bps`` are basis points. A figure that does not exist is None with a
 ``reason`` beside it, a sentence without figures.
@@ -82,25 +82,6 @@ class StatedLimit(Record):
             others = [entry for entry in getattr(mandate, self.field) if entry != self.value]
             return mandate.model_copy(update={self.field: others})
         return mandate.model_copy(update={self.field: [] if self.field.endswith("_include") else None})
-
-
-class Price(Record):
-    """What a stated limit costs: ``price_bps`` = (``net_apy_after`` − ``net_apy_before``) · 10,000, as found.
-
-    The score decides, not the net APY, so lifting a limit can lead to a choice that keeps less: the price is then
-    negative. ``entered`` and ``left`` are pool ids, sorted; ``moved`` is the share of the money that lies elsewhere,
-    ½ Σ|Δw|. None with the ``reason`` where lifting the limit leads to no choice.
-    """
-
-    limit: StatedLimit
-    net_apy_before: float | None
-    net_apy_after: float | None
-    price_bps: float | None
-    after: Decided | None
-    entered: list[str]
-    left: list[str]
-    moved: Fraction | None
-    reason: str | None
 
 
 class Probe(Record):

@@ -603,6 +603,7 @@ RECOMMENDATION = Fields(
                 }
             )
         ),
+        "prompts_sha256": Optional(SHA256),
         "usage": Fields(
             {
                 "model": text,

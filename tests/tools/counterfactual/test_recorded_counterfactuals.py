@@ -17,7 +17,6 @@ from tools.counterfactual import (
     decided,
     feasible_by,
     flip_point,
-    prices,
     smallest_conflict,
     why_not_pool,
     with_only,
@@ -48,19 +47,6 @@ def recorded(market_folder: Path) -> Recorded:
     assert context.workspace.market is not None
     assert context.workspace.universe is not None
     return Recorded(solver.decide(), record, context.workspace.market, context.workspace.universe)
-
-
-def test_prices_are_differences_of_two_runs(recorded: Recorded) -> None:
-    base = decided(recorded.record)
-    assert base == recorded.decide(MANDATE, {})  # decided without a text, and with one
-    found = {price.limit.id: price for price in prices(recorded.decide, MANDATE, base)}
-    assert list(found) == ["max_weight", "risk"]
-    bolder = recorded.decide(MANDATE.model_copy(update={"risk": "medium"}), {})
-    assert bolder.net_apy is not None
-    assert base.net_apy is not None
-    assert found["risk"].price_bps == pytest.approx(1e4 * (bolder.net_apy - base.net_apy))
-    assert found["risk"].after == bolder
-    assert set(found["risk"].left) == base.weights.keys() - bolder.weights.keys()
 
 
 def test_a_flip_point_is_a_pair_of_runs_a_basis_point_apart(recorded: Recorded) -> None:

@@ -246,6 +246,7 @@ def build_record(inputs: dict[str, Any] | None = None, risk: str = "low") -> dic
                 "seconds": 0.0123,
             }
         ],
+        "prompts_sha256": None,
         "usage": {
             "model": "policy",
             "calls": 2,

@@ -307,7 +307,7 @@ def test_a_model_may_take_a_near_equal_and_nothing_else(record: dict[str, Any], 
     def found(model: str, total: float, method: str = "equal") -> int:
         best = {"id": "a", "method": "equal", "score": {"total": 0.5}, "metrics": {"annual_volatility": 0.1}}
         chosen = {"id": "b", "method": method, "score": {"total": total}, "metrics": {"annual_volatility": 0.1}}
-        record = {"usage": {"model": model}, "approval": None, "plan": {"methods": ["equal", "min_loss"]}}
+        record = {"usage": {"model": model}, "approval": None, "off": [], "plan": {"methods": ["equal", "min_loss"]}}
         findings = Findings()
         _check_best(chosen, [best, chosen], record, findings)
         return findings.total
