@@ -8,7 +8,7 @@ MARKET ?= ../shared/market
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports forgeries peers bench parity forecast forecast-test postgres postgres-test conversation lock clean
+.PHONY: help demo test evals check lint types imports forgeries peers bench parity forecast forecast-test postgres postgres-test conversation lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ imports: .venv/dev
 	@$(PEERS)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
 	@$(PEERS)/python -m compileall -q agents tools evals plimsoll prompts
 	@touch $@
+
+evals: .venv/runtime ## run all evaluation suites on two processes; results and report in out/evals
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/plimsoll eval run all --workers 2
 
 forgeries: .venv/dev ## forge a thousand figures instead of the two hundred of the tests
 	FORGERIES=1000 $(BIN)/python -m pytest tests/plimsoll/test_forgeries.py

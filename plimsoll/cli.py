@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plimsoll.allocation import allocate
+from plimsoll.evaluation import app as eval_app
 from plimsoll.events import listener
 from plimsoll.forecast import app as forecast_app
 from plimsoll.options import AssetName, day_of, open_market
@@ -41,6 +42,7 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(risk_app, name="risk")
 app.add_typer(forecast_app, name="forecast")
+app.add_typer(eval_app, name="eval")
 app.command("allocate")(allocate)
 
 
