@@ -319,7 +319,7 @@ def test_the_command_line_ends_as_the_contract_says(
 def test_a_lie_that_passed_the_first_check_fails_the_second(
     by_policy: Recommendation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer: {"why": answer["why"]} if "why" in answer else {})
+    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer: {k: answer[k] for k in {"why"} & answer.keys()})
     with scripted.serve(chooses(why="It yields twelve percent, 42 times what Foobank pays.")) as server:
         found = run(seat_at(server))
     check(found, by_policy)
