@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -20,6 +20,7 @@ import numpy as np
 from agents.data import data
 from agents.decision import decision, shortlist
 from agents.models import policy_seat
+from agents.planning import make_plan
 from agents.quant import amount_usd, limits_for, quant
 from agents.risk import risk
 from agents.state import Context, Settings, State
@@ -198,9 +199,10 @@ class Events(NamedTuple):
 
 
 class _Runtime(NamedTuple):
-    """Stands where the graph hands its agents their context."""
+    """Stands where the graph hands its agents their context; nobody listens to what they tell of their tools."""
 
     context: Context
+    stream_writer: Callable[[Any], None] = lambda told: None
 
 
 @dataclass(frozen=True)
@@ -273,8 +275,8 @@ def decide(
     """Run quant, risk and decision for a mandate: the methods planned for its risk, or those that are given."""
     state = State(**day.state, round=0, vetoed={}, emptied=[])
     state["mandate"] = mandate
-    if methods is not None:
-        state["plan"] = _plan(mandate, methods, loss_aversion)
+    # The plan that the day was read with is for the mandate of that reading.
+    state["plan"] = make_plan(mandate, day.context) if methods is None else _plan(mandate, methods, loss_aversion)
     while True:
         state = _after(risk, _after(quant, state, day.context), day.context)
         if not state["vetoed"]:
