@@ -23,6 +23,22 @@ class Refusal:
 _REFUSALS = (
     (
         Refusal(
+            "elsewhere",
+            "shares, metals, property and funds are out of scope: Plimsoll compares what ETH, BTC and dollars can earn "
+            "in decentralised finance",
+        ),
+        (),
+    ),
+    (
+        Refusal(
+            "sending",
+            "sending money is out of scope: Plimsoll holds no keys and sends no transactions; it says what to hold, "
+            "and you or your wallet do it",
+        ),
+        (),
+    ),
+    (
+        Refusal(
             "prediction",
             "price predictions are out of scope: Plimsoll says what an asset can earn at today's rates, with the range "
             "of what can happen to it",
