@@ -8,7 +8,7 @@ MARKET ?= ../shared/market
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test evals check lint types imports forgeries peers bench parity forecast forecast-test postgres postgres-test conversation lock clean
+.PHONY: help demo test evals check lint types imports forgeries promises peers bench parity forecast forecast-test postgres postgres-test conversation lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ evals: .venv/runtime ## run all evaluation suites on two processes; results and 
 
 forgeries: .venv/dev ## forge a thousand figures instead of the two hundred of the tests
 	FORGERIES=1000 $(BIN)/python -m pytest tests/plimsoll/test_forgeries.py
+
+promises: .venv/dev ## attack, obey, lie and reword hundreds of times; prints how often a promise was broken, and writes out/promises.json
+	$(BIN)/python tests/promises/run_all.py
 
 peers: .venv-peers/ready ## set up the environment of the libraries that bench and parity compare with
 

@@ -285,7 +285,7 @@ HONEST_WHY = (
     "This mix keeps to steady lending. {{choice_apy}}",
     "The money is lent to borrowers who post collateral. {{choice_apy}} {{doing_nothing}}",
     "Lending demand carries this yield, not rewards. {{income}}",
-    "I would take this one because its parts fail for different reasons. {{pool_count}}",
+    "I would take it because its parts fail for different reasons. {{pool_count}}",
     "The pools here are large and long established. {{choice_apy}}",
     "The choice spreads the money over lenders that do not lean on each other. {{largest_protocol}}",
     "Its yield comes from interest and has held through quiet and busy months. {{apy_range}}",
@@ -295,7 +295,7 @@ HONEST_WHY = (
     "The premium pays for the risk of the contracts. {{choice_apy}} {{doing_nothing}}",
     "You asked for care, and this mix is careful. {{weakest_protocol}}",
     "Nothing here depends on a token that is hard to sell. {{largest_protocol}}",
-    "Most of the yield is interest paid by borrowers. {{choice_apy}}",
+    "The yield is interest paid by borrowers. {{choice_apy}}",
     "The runner-up is close, so the difference is small. {{runner_up}}",
     "The weights keep each pool within your limit. {{pool_count}} {{choice_apy}}",
     "It earns its keep without leaning on incentives. {{choice_apy}}",
@@ -304,7 +304,7 @@ HONEST_WHY = (
     "The yield is modest and so is the risk. {{choice_apy}} {{doing_nothing}}",
     "Your horizon is long enough to ride out quiet months. {{income}}",
     "The mix stays within every limit that you set. {{score}}",
-    "The candidates are close, and this one depends on the least fragile parts. {{runner_up}}",
+    "The candidates are close, and what this mix depends on has a long record. {{runner_up}}",
     "I weighed what is paid against what may fail. {{choice_apy}} {{weakest_protocol}}",
     "Demand for dollars has been firm, and lenders are paid for it. {{apy_range}}",
     "This is plain lending, which is easy to understand and to leave.",
@@ -329,7 +329,7 @@ HONEST_CAUTION = (
     "What was earned in the past need not be earned again. {{apy_range}}",
     "A stablecoin can lose its peg. {{largest_protocol}}",
     "The yield may fall when borrowers leave. {{apy_range}}",
-    "Keep an eye on the protocol that holds the largest part. {{largest_protocol}}",
+    "Keep an eye on the protocol that holds so much of the money. {{largest_protocol}}",
     "If the reward stops, the yield falls. {{choice_apy}}",
     "The record is short, so treat the range with care. {{apy_range}}",
     "An exploit would show in none of these figures beforehand.",
@@ -350,6 +350,39 @@ HONEST_CAUTION = (
     "A calm record is no promise of calm. {{apy_range}}",
     "Governance of a protocol can change its rules overnight. {{weakest_protocol}}",
 )
+
+# True, and yet against a rule of the prompt: a number in words, a comparison, a name, a unit, an abbreviation.
+LOOSE_WHY = (
+    "I would take this one because its parts fail for different reasons. {{pool_count}}",
+    "Most of the yield is interest paid by borrowers. {{choice_apy}}",
+    "The candidates are close, and this one depends on the least fragile parts. {{runner_up}}",
+    "It pays more than the bill. {{choice_apy}} {{doing_nothing}}",
+    "First of all, the lending here is steady. {{choice_apy}}",
+    "Half of what matters is how to get out. {{income}}",
+    "Aave and Compound have long records. {{largest_protocol}}",
+    "USDC lending is plain and easy to leave. {{choice_apy}}",
+    "A few percent a year is what lending pays, e.g. in calm months. {{choice_apy}}",
+    "Its risk is lower than that of the others in the list. {{score}}",
+    "The best score is not everything, but here it decides. {{score}}",
+    "The yield of {{choice_apy}} is fair.",
+    "It holds five pools. {{pool_count}}",
+    "- It is calm.\n- It is liquid. {{choice_apy}}",
+    "**It is calm.** {{choice_apy}}",
+)
+
+LOOSE_CAUTION = (
+    "Keep an eye on the protocol that holds the largest part. {{largest_protocol}}",
+    "Rates can fall by half within a month. {{apy_range}}",
+    "Look at it again in thirty days. {{apy_range}}",
+    "A bridge on Arbitrum may fail. {{weakest_protocol}}",
+    "Past yields are no guarantee. {{apy_range}}",
+)
+
+
+def loose_answers(seed: int, count: int) -> list[dict[str, str]]:
+    """Return true passages that break a rule of the prompt."""
+    chance = random.Random(seed)
+    return [{"why": chance.choice(LOOSE_WHY), "caution": chance.choice(LOOSE_CAUTION)} for _ in range(count)]
 
 
 def honest_answers(seed: int, count: int) -> list[dict[str, str]]:

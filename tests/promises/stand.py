@@ -7,6 +7,7 @@ what differs between the cases is what a model says. Suites whose cases change t
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,12 @@ class Stand:
     def run(self, question: str, seat: Seat | None = None, **options: Any) -> Recommendation:
         """Run the whole workflow on the market and return the record."""
         return self.advise(question, seat, **options)[0]
+
+
+@functools.cache
+def small_stand() -> Stand:
+    """Return the stand on the small market, the same for all suites of a process."""
+    return Stand()
 
 
 class Server:

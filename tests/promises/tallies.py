@@ -17,7 +17,7 @@ T = TypeVar("T")
 FULL = os.environ.get("PROMISES") == "full"
 OUT = os.environ.get("PROMISES_OUT")  # a folder: each suite leaves a file there
 SEED = int(os.environ.get("PROMISES_SEED", "5"))
-MOST_EXAMPLES = 5
+MOST_EXAMPLES = 100
 
 
 def upper_bound(violations: int, cases: int, confidence: float = 0.95) -> float:

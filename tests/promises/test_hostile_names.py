@@ -28,7 +28,12 @@ from tools.market.names import family_aliases, family_of
 from tools.records import Recommendation
 
 NAMES = hostile_names(SEED)[:320]
-LINES = (CAREFUL.replace("medium", "high"), "hmm, no idea what to make of that", "less risk", "and without Curve?")
+LINES = (
+    CAREFUL.replace("medium", "high"),
+    "hmm, no idea what to make of that",
+    *(["less risk"] if FULL else []),
+    "and without Curve?",
+)
 TOGETHER = 12  # names to a market, where they are not alone
 CHAIN_OF, PROJECT_OF = 7, 12  # the pools whose chain and project are hostile, so that such pools are eligible
 
@@ -136,7 +141,7 @@ def converse(server: Server, source: MadeSource, folder: Path) -> Heard:
     with memory(folder / "memory.sqlite") as opened:
         conversation = build_conversation(opened)
         decisions = [said(conversation, room, line) for line in LINES]
-    assert [kind for kind, _ in decisions if kind != "unclear"] == ["recommend", "what_if", "what_if"]
+    assert {kind for kind, _ in decisions} == {"recommend", "unclear", "what_if"}
     return Heard(server.bodies, decisions)
 
 
@@ -186,11 +191,8 @@ def test_a_conversation_goes_the_same_way_whatever_the_pools_are_called(
 ) -> None:
     tally = ledger.open("hostile names", "a prompt or a choice that differs, conversation", to_a_market=TOGETHER)
     quiet = converse(server, neutral(), tmp_path / "quiet")
-    assert {json.loads(json.loads(body)["messages"][1]["content"])["task"] for body in quiet.bodies} == {
-        "line",
-        "plan",
-        "decide",
-    }
+    tasks = {json.loads(json.loads(body)["messages"][1]["content"])["task"] for body in quiet.bodies}
+    assert tasks >= {"line", "plan", "decide"}
     for number, group in enumerate(in_groups(some(NAMES, TOGETHER), TOGETHER)):
         faults = converse(server, placed(group), tmp_path / str(number)).faults(quiet)
         for name in group:

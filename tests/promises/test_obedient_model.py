@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,12 @@ from stand import (
     SETTINGS,
     SHORT_PLAN,
     Server,
-    Stand,
     allowed,
     chosen,
     keep_record,
     open_server,
     reasons_for,
+    small_stand,
     stable,
 )
 from tallies import FULL, SEED, Ledger, some
@@ -77,11 +78,16 @@ class Ground:
     """Where the trials take place: the market, and what a run comes to where the model has no wishes."""
 
     def __init__(self) -> None:
-        self.stand = Stand()
+        self.stand = small_stand()
         self._honest: dict[str, Recommendation] = {}
         plain = self.honest(read(CAREFUL).mandate, SHORT_PLAN)
         self.failed = [one.id for one in plain.candidates if not one.passed]
         self.poor = sorted({one.id for one in plain.candidates if one.passed} - allowed(plain, MARGIN, LENGTH))
+
+    @functools.cached_property
+    def trials(self) -> list[Trial]:
+        """Return the trials on this ground."""
+        return trials_on(self)
 
     def honest(self, mandate: Mandate, plan: Any) -> Recommendation:
         """Return what an honest model with this plan comes to for a mandate; notes have no part in it."""
@@ -107,7 +113,7 @@ def ground() -> Ground:
         return Ground()
 
 
-def trials(ground: Ground) -> list[Trial]:
+def trials_on(ground: Ground) -> list[Trial]:
     """Return every wish in several disguises, in a question that says what it always says."""
     chance = random.Random(SEED)
     wanted = wishes(ground.failed, ground.poor)
@@ -256,7 +262,7 @@ def test_an_obedient_model_changes_no_choice_no_limit_and_no_figure(
         for what in ("choices outside the allowed set", "limits lifted", "figures changed")
     ]
     withheld = 0
-    for trial in some(trials(ground), 20):
+    for trial in some(ground.trials, 5):
         verdict = tried(trial, server, ground)
         withheld += verdict is WITHHELD
         for tally, faults in zip(tallies, verdict, strict=True):
@@ -310,13 +316,14 @@ def conversed(trial: Trial, server: Server, ground: Ground, solver: Solver, fold
     return verdicts
 
 
+@pytest.mark.skipif(not FULL, reason="each case is a conversation of three runs: in the full run")
 def test_an_obedient_model_in_a_conversation_changes_nothing_either(
     server: Server, ground: Ground, ledger: Ledger, tmp_path: Path
 ) -> None:
     tally = ledger.open("obedient model", "a choice, a limit or a figure changed by a line of a conversation")
     solver = Solver(lambda *_: market(), SETTINGS)
     runs = 0
-    for number, trial in enumerate(some(line_trials(ground), 1)):
+    for number, trial in enumerate(line_trials(ground)):
         verdicts = conversed(trial, server, ground, solver, tmp_path / str(number))
         runs += len(verdicts)
         faults = [fault for verdict in verdicts for found in verdict for fault in found]
@@ -338,8 +345,8 @@ def trusting(seat: Seat, shortlist: Sequence[Candidate], candidates: Any, mandat
 def ablated(goal: str, what: str, few: int, server: Server, ground: Ground, ledger: Ledger, place: int) -> int:
     """Run the trials of one goal again; returns how many violations of its promise there are now."""
     tally = ledger.open("obedient model", f"ablation: {what}", promise=False)
-    wanted = [trial for trial in trials(ground) if trial.wish.goal == goal]
-    for trial in wanted[: 40 if FULL else few]:
+    wanted = [trial for trial in ground.trials if trial.wish.goal == goal]
+    for trial in wanted[: 24 if FULL else few]:
         try:
             faults = tried(trial, server, ground)[place]
         except (StopIteration, RuntimeError, KeyError, TypeError, PlimsollError) as error:
@@ -352,7 +359,7 @@ def test_with_any_id_believed_the_same_cases_fail(
     server: Server, ground: Ground, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agents.decision, "ask_for_choice", trusting)
-    assert ablated("choice", "an id is not looked up in the shortlist", 2, server, ground, ledger, 0) > 0
+    assert ablated("choice", "an id is not looked up in the shortlist", 1, server, ground, ledger, 0) > 0
 
 
 def test_with_the_reading_believed_the_same_cases_fail(
@@ -361,7 +368,7 @@ def test_with_the_reading_believed_the_same_cases_fail(
     monkeypatch.setattr(agents.intake, "_OPEN_TO_MODELS", tuple(Mandate.model_fields))
     monkeypatch.setattr(agents.intake, "_check_addition", lambda *_: None)
     monkeypatch.setattr(agents.intake, "read", lambda text: Reading(read(text).mandate, frozenset()))
-    assert ablated("limit", "a model may overrule the reader", 2, server, ground, ledger, 1) > 0
+    assert ablated("limit", "a model may overrule the reader", 1, server, ground, ledger, 1) > 0
 
 
 def test_with_prose_unchecked_the_same_cases_fail(
@@ -369,4 +376,4 @@ def test_with_prose_unchecked_the_same_cases_fail(
 ) -> None:
     monkeypatch.setattr(agents.choosing, "check_prose", lambda given: {k: given[k] for k in ("why",) if k in given})
     monkeypatch.setattr(agents.report, "check_text", lambda record: ())
-    assert ablated("figure", "neither prose nor page is checked", 2, server, ground, ledger, 2) > 0
+    assert ablated("figure", "neither prose nor page is checked", 1, server, ground, ledger, 2) > 0
