@@ -95,6 +95,7 @@ conversation: .venv/runtime ## regenerate docs/conversation.md from docs/convers
 	@test -d "$(MARKET)/pools" || { echo "Name a recorded market: make conversation MARKET=FOLDER"; exit 1; }
 	rm -rf out/conversation
 	PLIMSOLL_HOME=out/conversation $(BIN)/plimsoll chat --thread docs --source "$(MARKET)" --as-of 2025-02-28 --format md < docs/conversation.txt > /dev/null
+	@test $$(ls -d out/conversation/threads/docs/turn-* | wc -l) -eq $$(wc -l < docs/conversation.txt) || { echo "A line was not answered."; exit 1; }
 	for turn in out/conversation/threads/docs/turn-*; do $(BIN)/plimsoll verify $$turn || exit 1; done
 	{ cat docs/conversation.head.md; PLIMSOLL_HOME=out/conversation $(BIN)/plimsoll threads show docs; } > docs/conversation.md
 
