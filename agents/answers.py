@@ -113,7 +113,7 @@ def _written(turn: Turn, inquiry: Inquiry, document: Mapping[str, Any], records:
         .render(
             r=document,
             turn=turn,
-                runs=views,
+            runs=views,
             base=base,
             f=Figures(ledger, base.asset if base else None),
             ledger=ledger,

@@ -91,9 +91,7 @@ def test_what_is_left_caps_the_answer() -> None:
 
 def test_a_prompt_that_costs_more_than_estimated_is_estimated_higher_from_then_on() -> None:
     meter = Meter(True, input_factor=2.0)
-    seat = Seat(
-        "scripted", meter, budget=BUDGET._replace(tokens_per_run=11_000)
-    )
+    seat = Seat("scripted", meter, budget=BUDGET._replace(tokens_per_run=11_000))
     for _ in range(20):
         seat.ask("count", "Count.", {"filler": "y" * 4_000}, same)
     assert meter.spent <= 11_000

@@ -36,7 +36,8 @@ from tools.verify.reasons import FIGURES as FIGURE_PLACES
 from tools.verify.strict_json import value_at
 
 PROSE_KINDS = {**FIGURES, **AGAINST_THE_LISTS, **STATEMENTS}
-KNOWN_TO_PASS = 110  # lies written against the lists of words: see docs/promises.md; to be lowered, never raised
+# Lies that are shown all the same, in the full run: see docs/promises.md. To be lowered, never raised.
+KNOWN_AGAINST_THE_LISTS, KNOWN_STATEMENTS = 72, 17
 FEW = 4  # kinds, each told once, where the run is not the full one
 
 
@@ -150,13 +151,13 @@ def test_no_false_figure_is_shown(server: Server, ground: Ground, ledger: Ledger
 def test_no_false_figure_in_words_of_no_list_is_shown(server: Server, ground: Ground, ledger: Ledger) -> None:
     tally = ledger.open("lying model", "false figures shown, written against the lists of words")
     tell_all(tally, ground.lies(AGAINST_THE_LISTS), ground, server, prose_faults)
-    assert tally.violations <= KNOWN_TO_PASS, tally.examples
+    assert tally.violations <= KNOWN_AGAINST_THE_LISTS, tally.examples
 
 
 def test_no_false_name_and_no_promise_is_shown(server: Server, ground: Ground, ledger: Ledger) -> None:
     tally = ledger.open("lying model", "false names and promises shown")
     tell_all(tally, ground.lies(STATEMENTS), ground, server, prose_faults)
-    assert tally.violations <= KNOWN_TO_PASS, tally.examples
+    assert tally.violations <= KNOWN_STATEMENTS, tally.examples
 
 
 def test_no_false_reason_is_recorded(server: Server, ground: Ground, ledger: Ledger) -> None:
