@@ -17,7 +17,9 @@ class Budget(NamedTuple):
     """What a run may spend on its model.
 
     Seconds and calls (every request is one, refused ones too); tokens of output in each call, and of input and output
-    together in the run; ``context`` is what prompt and answer of one call must fit into.
+    together in the run; ``context`` is what prompt and answer of one call must fit into; ``repairs`` how often in a run
+    an answer that cannot be used, or a call that failed in passing, is asked for once more: a plain question is three
+    tasks, so it takes at most five answers.
     """
 
     seconds_per_call: float = 30.0
@@ -26,6 +28,7 @@ class Budget(NamedTuple):
     tokens_per_call: int = 4_000
     tokens_per_run: int = 60_000
     context: int = 8_192
+    repairs: int = 2
 
 
 class Call(NamedTuple):

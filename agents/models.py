@@ -114,6 +114,7 @@ class Seat:
     _tallies: dict[str, _Tally] = field(init=False, default_factory=dict, repr=False)
     _standing: Rung | None = field(init=False, default=None, repr=False)
     _certain: bool = field(init=False, default=True, repr=False)
+    _repairs: int = field(init=False, default=0, repr=False)
     _tokens: float = field(init=False, default=0.0, repr=False)
     _stretch: float = field(init=False, default=1.0, repr=False)
 
@@ -195,8 +196,9 @@ class Seat:
         try:
             return self._usable(asked, messages, check)
         except CallFailed as error:
-            if not self._wait(error.wait):
+            if self._repairs >= self.budget.repairs or not self._wait(error.wait):
                 raise
+            self._repairs += 1
             self.fallback.append(f"{asked.task}: {error}; asked again")
             self.transcript[-1]["again"] = True
             if isinstance(error, Unusable):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import scripted_model as scripted
 from scripted_model import Asked, Handler, Mode, ScriptedModel, completion, replies
@@ -19,10 +20,10 @@ from small_market import NOW, PATHS, market
 
 from agents.calls import Budget
 from agents.decision import SHORTLIST_LENGTH, SHORTLIST_MARGIN
-from agents.endpoint import model_seat
+from agents.endpoint import model_seat, open_endpoint
 from agents.models import Seat
 from agents.state import Context, Settings, Workspace
-from agents.workflow import advise
+from agents.workflow import advise, build_workflow
 from tools.reasons import REASONS
 from tools.records import Candidate, Recommendation
 
@@ -104,8 +105,12 @@ class Server:
 
 @contextmanager
 def open_server() -> Iterator[Server]:
-    """Run a scripted server until the block ends."""
-    with scripted.serve() as model:
+    """Run a scripted server until the block ends; its client and the graph are made once, not for every run."""
+    with (
+        scripted.serve() as model,
+        patch("agents.endpoint.open_endpoint", functools.cache(open_endpoint)),
+        patch("agents.workflow.build_workflow", functools.cache(build_workflow)),
+    ):
         yield Server(model)
 
 
