@@ -30,7 +30,8 @@ demo: .venv/runtime ## set up, then answer a question on the embedded synthetic 
 	$(BIN)/plimsoll ask "$(QUESTION)" --source demo --out out/demo
 
 test: .venv/dev ## set up, then run all tests, on two processes
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/promises
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/promises
 
 check: lint types imports ## lint, types and import directions
 

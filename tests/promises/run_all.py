@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 OUT = ROOT / "out" / "promises.json"
 # The longest first, so that the processors are done together.
-SUITES = ("lying_model", "obedient_model", "hostile_names", "flips", "weak_model", "servers_and_budgets")
+SUITES = ("lying_model", "obedient_model", "hostile_names", "decision_flips", "weak_model", "servers_and_budgets")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 

@@ -49,7 +49,7 @@ def book_of(payload: dict[str, Any], eligible: list[str], day: dt.date) -> Book:
     findings = Findings()
     evidence = read_evidence(payload, findings)
     assert evidence is not None
-    return Book({"market": {"benchmark_pools": eligible}}, evidence, day.toordinal())
+    return Book({"off": [], "market": {"benchmark_pools": eligible}}, evidence, day.toordinal())
 
 
 def written(

@@ -214,6 +214,7 @@ def forecast_book(told: dict[str, Any] | None, series: np.ndarray) -> Book:
     ]
     pool = {"pool_id": "p", "weight": 1.0, "history_days": series.size}
     made = {
+        "off": [],
         "forecast": told,
         "forecast_missing": None if told else "too little",
         "choice": {"candidate_id": "c"},
