@@ -155,19 +155,19 @@ def test_a_model_that_words_things_differently_decides_the_same(server: Server, 
     texts = {"why": "This mix is calm.", "caution": "Rates move with demand."}
     expected: dict[str, Any] = {}
     pages = set()
-    for number, wording in enumerate(some([one for one in WORDINGS if one.question not in OPEN], 2)):
+    for number, wording in enumerate(some(WORDINGS, 2)):
         stand = market.stand(wording.mandate.asset)
         if wording.name not in expected:
             plain = stand.run("as given", server.seat(chooses(1, **texts)), given=wording.mandate)
             expected[wording.name] = decision_of(plain)
         found = stand.run(wording.question, server.seat(varied(chooses(1, **texts), SEED + number)))
-        assert (found.rationale.author, found.usage.fallback) == ("scripted", [])
+        assert (found.rationale.author, found.usage.fallback) == ("scripted", []) or wording.question in OPEN
         pages.add(found.rationale.markdown)
         same = decision_of(found) == expected[wording.name]
         tally.add(wording.name, [] if same else ["another decision"], wording.question)
     tally.facts["different pages"] = len(pages)
     assert len(pages) > len(expected) or not FULL
-    assert tally.violations == 0, tally.examples
+    assert unexpected(tally.examples) == set()
 
 
 # The market's own form.
