@@ -34,7 +34,7 @@ LINES = (
     *(["less risk"] if FULL else []),
     "and without Curve?",
 )
-TOGETHER = 12  # names to a market, where they are not alone
+TOGETHER = 12  # names to a market, where they are not alone: as many as it has pools
 CHAIN_OF, PROJECT_OF = 7, 12  # the pools whose chain and project are hostile, so that such pools are eligible
 
 

@@ -155,7 +155,7 @@ def test_a_plain_question_takes_few_calls(
     assert requests.violations == 0, requests.examples
 
 
-KNOWN_TO_TAKE_MORE = {"mended every time", "says nothing", "mute in all but text"}
+KNOWN_TO_TAKE_MORE = {"says nothing", "mute in all but text"}
 
 
 @pytest.mark.skipif(not FULL, reason="a measurement: in the full run")
