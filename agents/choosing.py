@@ -11,20 +11,21 @@ from typing import Any, NamedTuple
 
 from agents.models import Seat
 from agents.prompts import prompt
-from agents.prose import PASSAGES, SLOTS, check_prose
+from agents.prose import MOST_SENTENCES, PASSAGES, WITH_FIGURES, allowed_in, check_prose
 from tools.reasons import MOST_REASONS, REASONS, figure_of, leads, reason, rounded
 from tools.records import Candidate, Mandate, Reason
+from tools.statements import STATEMENTS, true_of
 
 _OF_A_POOL = ("apy", "apy_reward", "tvl_usd", "protocol_risk", "trend")
 _NOT_SHOWN = {"notes", "intent"}  # of the mandate: the user's words, and what is the same in every question
 
 
 class Decision(NamedTuple):
-    """What the seat decided: a candidate, its reasons (none: those of the score), and passages of prose."""
+    """What the seat decided: a candidate, its reasons (none: those of the score), and passages by sentence."""
 
     candidate_id: str
     reasons: list[Reason]
-    prose: dict[str, str]
+    prose: dict[str, list[str]]
 
 
 def ask_for_choice(
@@ -40,14 +41,14 @@ def ask_for_choice(
         candidate_id = answer.get("candidate")
         if not isinstance(candidate_id, str) or candidate_id not in known:
             raise ValueError("candidate must be one of the ids in the shortlist")
-        passages = check_prose(answer) if prose else {}
+        passages = check_prose(answer, known[candidate_id]) if prose else {}
         if answer == {"candidate": shortlist[0].id}:  # what the policy says: the best score, for the score's reasons
             return Decision(candidate_id, [], {})
         return Decision(candidate_id, _checked(answer.get("reasons"), candidate_id, known, candidates), passages)
 
-    system = prompt("decision.md.j2", slots=SLOTS if prose else {}, figures=REASONS, most=MOST_REASONS)
-    payload = seen_by_models(shortlist, mandate)
-    return seat.ask("decide", system, payload, check, shape=shape_of_choice(shortlist))
+    payload = seen_by_models(shortlist, mandate, prose=prose)
+    shape = shape_of_choice(shortlist, prose=prose)
+    return seat.ask("decide", prompt_of_choice(prose=prose), payload, check, shape=shape)
 
 
 def _checked(
@@ -79,8 +80,24 @@ def _reason(
     return reason(name, chosen, over, candidates)
 
 
-def seen_by_models(shortlist: Sequence[Candidate], mandate: Mandate) -> dict[str, Any]:
-    """Return what a model may see: ids, numbers and enums; pools are numbered, as their names are anybody's text."""
+def prompt_of_choice(*, prose: bool = True) -> str:
+    """Return the instructions; with ``prose`` they list the sentences that the passages may be composed of."""
+    return prompt(
+        "decision.md.j2",
+        with_figures=WITH_FIGURES if prose else {},
+        statements=STATEMENTS,
+        passages=PASSAGES,
+        figures=REASONS,
+        most=MOST_REASONS,
+        most_sentences=MOST_SENTENCES,
+    )
+
+
+def seen_by_models(shortlist: Sequence[Candidate], mandate: Mandate, *, prose: bool = True) -> dict[str, Any]:
+    """Return what a model may see: ids, numbers and enums; pools are numbered, as their names are anybody's text.
+
+    With ``prose`` each candidate carries the names of the sentences that are true of it.
+    """
     pools = {pool.pool_id: pool for candidate in shortlist for pool in candidate.pools}
     number = {pool_id: f"pool_{position:02d}" for position, pool_id in enumerate(sorted(pools), start=1)}
     return {
@@ -90,6 +107,7 @@ def seen_by_models(shortlist: Sequence[Candidate], mandate: Mandate) -> dict[str
                 "id": candidate.id,
                 **{name: rounded(figure_of(candidate, name)) for name in REASONS},
                 "weights": {number[pool.pool_id]: rounded(pool.weight) for pool in candidate.pools},
+                **({"true": true_of(candidate)} if prose else {}),
             }
             for candidate in shortlist
         ],
@@ -110,7 +128,7 @@ def seen_of_mandate(mandate: Mandate) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value not in (None, [])}
 
 
-def shape_of_choice(shortlist: Sequence[Candidate]) -> dict[str, Any]:
+def shape_of_choice(shortlist: Sequence[Candidate], *, prose: bool = True) -> dict[str, Any]:
     """Return the JSON Schema of the answer for this shortlist."""
     ids = [candidate.id for candidate in shortlist]
     one = {
@@ -125,6 +143,9 @@ def shape_of_choice(shortlist: Sequence[Candidate]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "candidate": {"type": "string", "enum": ids},
         "reasons": {"type": "array", "items": one},
-        **{passage: {"type": "string"} for passage in PASSAGES},
     }
+    if prose:
+        fields |= {
+            passage: {"type": "array", "items": {"type": "string", "enum": allowed_in(passage)}} for passage in PASSAGES
+        }
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}

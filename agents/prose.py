@@ -1,110 +1,79 @@
-"""What a model may write: its own sentences, without any figure, and slots for sentences that the program writes.
+"""The passages of a rationale that a model composes: which sentences, in which order, and not a word of its own.
 
-A slot is a whole sentence with its own subject ("The choice yields 4.10 % a year."), so no wording around it can attach
-a true figure to the wrong thing. Between slots there are plain words only: no digit, no number in words, no unit, no
-comparison, no name, no promise, no markup. What passes here is checked again, as part of the finished text, by the
-independent checker.
+A model names sentences that the program writes. Those with a figure are slots of the ledger; the others are true under
+a condition on the figures of the candidate (``tools.statements``), and stand in the text as claims, so that the
+independent checker holds every one of them against the record.
 """
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterator, Mapping
 
-from tools.market.names import chain_aliases, family_aliases
-from tools.strategies.tokens import known_symbols
-from tools.verify import COMPARISON_WORDS, NUMBER_WORDS
+from tools.figures import Ledger
+from tools.records import Candidate
+from tools.statements import STATEMENTS, holds
 
-SLOTS = {
+WITH_FIGURES = {
     "choice_apy": "what the candidate you choose yields",
     "income": "the income it is expected to bring over the horizon",
     "doing_nothing": "what doing nothing pays",
     "pool_count": "how many pools it holds",
-    "largest_protocol": "the protocol that has most of the money, with its share",
+    "largest_protocol": "the protocol that has the largest part of the money, with its share",
     "weakest_protocol": "its weakest party, a protocol, with its risk",
     "apy_range": "the range that its yield moved in",
     "score": "its score",
     "runner_up": "what the runner-up yields",
 }
+"""Sentences with a figure, for either passage, and what they say; ``agents.rationale`` writes them."""
 PASSAGES = ("why", "caution")
-MAX_CHARACTERS = 1_200
+MOST_SENTENCES = 6  # of a passage
 
-_SLOT = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
-_PLAIN = re.compile(r"[A-Za-z ,.;:!?'’\"“”()–—-]*")
-_SENTENCES = re.compile(r"\s*|\s*[A-Z“\"(].*[.!?][”\")]?\s*", re.DOTALL)
-_WORD = re.compile(r"[A-Za-z]+")
+Prose = Mapping[str, list[str]]
+"""The names of the sentences of each passage."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def allowed_in(passage: str) -> list[str]:
+    """Return the names that a passage may be made of."""
+    return [*WITH_FIGURES, *(name for name, one in STATEMENTS.items() if one.passage == passage)]
 
 
-_UNITS = _words("percent percentage percentages bp bps cent cents points")
-_COMPARISONS = COMPARISON_WORDS.keys() | _words(
-    "safer safest riskier riskiest stronger strongest weaker weakest steadier steadiest calmer calmest cheaper "
-    "cheapest richer richest sounder soundest older oldest younger youngest surer surest superior inferior "
-    "outperform outperforms outperformed outpace outpaces outpaced surpass surpasses surpassed"
-)
-_PROMISE = re.compile(
-    r"\b(?:guarant\w*|riskless|insured|risk[- ]free|(?:no|without|free of) risks?|(?:cannot|never) (?:lose|fail))\b",
-    re.IGNORECASE,
-)
-_CAPITALS_ALLOWED = frozenset({"I", "ETH", "BTC", "USD", "APY", "TVL", "DeFi"})
-
-
-def check_prose(answer: Mapping[str, object]) -> dict[str, str]:
+def check_prose(answer: Mapping[str, object], chosen: Candidate) -> dict[str, list[str]]:
     """Return a model's passages if they can be used; raise ValueError with sentences for the model otherwise."""
-    passages = {}
-    faults = []
-    for key in PASSAGES:
-        text = answer.get(key)
-        if isinstance(text, str) and len(text) <= MAX_CHARACTERS:
-            passages[key] = " ".join(text.split())
-            faults += [f"{key} {fault}" for fault in _faults(passages[key])]
-        elif text is not None:
-            faults.append(f"{key} must be a text of at most {MAX_CHARACTERS:,} characters")
+    passages = {passage: answer.get(passage) or [] for passage in PASSAGES}
+    faults = [f"{passage} {fault}" for passage, names in passages.items() for fault in _faults(passage, names, chosen)]
     if faults:
         raise ValueError("; ".join(faults))
-    return {key: text for key, text in passages.items() if text}
+    return {passage: [*names] for passage, names in passages.items() if isinstance(names, list) and names}
 
 
-def filled(passage: str | None, sentences: Mapping[str, str]) -> str | None:
-    """Put the program's sentences in the place of the slots."""
-    return _SLOT.sub(lambda match: sentences[match[1]], passage) if passage else None
+def _faults(passage: str, names: object, chosen: Candidate) -> Iterator[str]:
+    if not isinstance(names, list) or len(names) > MOST_SENTENCES:
+        yield f"must be a list of at most {MOST_SENTENCES} names of sentences"
+        return
+    allowed = allowed_in(passage)
+    known = [name for name in names if isinstance(name, str) and name in allowed]
+    if len(known) < len(names):
+        yield "holds what is no name of a sentence for it"
+    if len(set(known)) < len(known):
+        yield "repeats itself"
+    false = [name for name in known if name in STATEMENTS and not holds(STATEMENTS[name], chosen)]
+    if false:
+        yield f"says what is not true of the candidate: {', '.join(false)}"
 
 
-def _faults(text: str) -> Iterator[str]:
-    own = _SLOT.split(text)
-    if not set(own[1::2]) <= SLOTS.keys():
-        yield "uses slots that do not exist"
-    words = " ".join(own[::2])
-    if not _PLAIN.fullmatch(words):
-        yield "holds digits, signs or markup where only plain words may stand"
-    if re.search(r"[.!?][A-Za-z]", words):
-        yield "holds abbreviations or addresses"
-    if not all(_SENTENCES.fullmatch(part) for part in own[::2]):
-        yield "does not consist of whole sentences with the slots between them"
-    yield from _word_faults(words)
+def composed(names: list[str], ledger: Ledger, candidate: str, with_figures: Mapping[str, str]) -> str | None:
+    """Write the sentences of a passage one after the other; None for none.
+
+    ``candidate`` is the pointer to the chosen one, ``with_figures`` the finished sentences that show a figure. Raises
+    UntrueClaim for a sentence whose condition does not hold.
+    """
+    return " ".join(with_figures.get(name) or _stated(name, ledger, candidate) for name in names) or None
 
 
-def _word_faults(text: str) -> Iterator[str]:
-    words = {word.lower() for word in _WORD.findall(text)}
-    if words & NUMBER_WORDS:
-        yield "holds numbers in words"
-    if words & _UNITS:
-        yield "speaks of units"
-    if words & _COMPARISONS:
-        yield "compares"
-    if _PROMISE.search(text):
-        yield "promises"
-    sentences = [found for part in re.split("[.!?]", text) if (found := _WORD.findall(part))]
-    inner = {word for sentence in sentences for word in sentence[1:] if word[0].isupper()}
-    if inner - _CAPITALS_ALLOWED or {sentence[0].lower() for sentence in sentences} & _names():
-        yield "holds names"
-
-
-@functools.cache
-def _names() -> frozenset[str]:
-    """Return what protocols, chains and tokens are called, in lower case."""
-    return frozenset([*family_aliases(), *chain_aliases(), *(symbol.lower() for symbol in known_symbols())])
+def _stated(name: str, ledger: Ledger, candidate: str) -> str:
+    sentence, condition = STATEMENTS[name].sentence, STATEMENTS[name].condition
+    if condition is None:
+        return sentence
+    inputs = [] if condition.right is None else [candidate + condition.right]
+    right = ledger.derive(f"bound_of_{name}", condition.formula, *inputs)
+    return ledger.claim(sentence.removesuffix("."), candidate + condition.left, condition.order, right) + "."

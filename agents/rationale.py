@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from agents.prompts import environment
-from agents.prose import PASSAGES, filled
+from agents.prose import PASSAGES, Prose, composed
 from agents.rationale_requests import request_values
 from agents.rationale_why import reason_groups
 from tools.figures import BoundText, Ledger
@@ -162,10 +162,10 @@ class Figures:
         return self._ledger.claim(words, left, op, right)
 
 
-def write_rationale(record: Mapping[str, Any], prose: Mapping[str, str]) -> Written:
+def write_rationale(record: Mapping[str, Any], prose: Prose) -> Written:
     """Write the rationale of a record (plain data, without ``rationale``).
 
-    ``prose`` holds a model's passages (``why``, ``caution``) with slots; empty for the deterministic text.
+    ``prose`` names the sentences of a model's passages (``why``, ``caution``); empty for the deterministic text.
     """
     ledger = Ledger(record)
     asset = record["mandate"]["asset"]
@@ -178,9 +178,7 @@ def write_rationale(record: Mapping[str, Any], prose: Mapping[str, str]) -> Writ
     return Written(ledger.bind(re.sub(r"\n{3,}", "\n\n", marked).strip() + "\n"), ledger.derived)
 
 
-def _choice_values(
-    ledger: Ledger, record: Mapping[str, Any], figures: Figures, prose: Mapping[str, str]
-) -> dict[str, Any]:
+def _choice_values(ledger: Ledger, record: Mapping[str, Any], figures: Figures, prose: Prose) -> dict[str, Any]:
     candidates = record["candidates"]
     index = next(i for i, c in enumerate(candidates) if c["id"] == record["choice"]["candidate_id"])
     chosen, c = candidates[index], f"/candidates/{index}"
@@ -243,7 +241,7 @@ def _choice_values(
     runner, comes_next = w.pop("runner_index"), w.pop("next_index")
     w["runner_up"] = runner is not None
     sentences = _sentences(figures, w, c)
-    w |= {passage: filled(prose.get(passage), sentences) for passage in PASSAGES}
+    w |= {passage: composed(prose.get(passage, []), ledger, c, sentences) for passage in PASSAGES}
     return {
         "w": w,
         "c": c,
@@ -535,7 +533,7 @@ def _advice(record: Mapping[str, Any]) -> str:
 
 
 def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]:
-    """Write what a model's slots stand for: whole sentences, each figure with what it belongs to."""
+    """Write the sentences with a figure that a model may name, each figure with what it belongs to."""
     runner = w["runner"] + "/metrics/portfolio_apy" if w["runner_up"] else None
     protocol = str(w["protocol"])
     return {

@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from agents.models import POLICY
 from agents.prompts import manifest_digest
+from agents.prose import Prose
 from agents.rationale import Written, write_rationale
 from agents.state import Context, State, Steps
 from tools.errors import VerificationError
@@ -105,7 +106,7 @@ def _record(state: State, context: Context) -> dict[str, Any]:
     }
 
 
-def _rationale(record: Mapping[str, Any], prose: Mapping[str, str], author: str) -> tuple[Written, str, str | None]:
+def _rationale(record: Mapping[str, Any], prose: Prose, author: str) -> tuple[Written, str, str | None]:
     """Write the text with the model's passages if the independent checker resolves it, else without them.
 
     Returns the text, its author, and why a model's passages were refused. Raises ``VerificationError`` when even the

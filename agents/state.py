@@ -156,7 +156,7 @@ class State(TypedDict, total=False):
     """what the choice is forecast to yield, or why nothing can be said"""
     alternatives: Alternatives | None
     """what doing nothing earns"""
-    prose: dict[str, str]
+    prose: dict[str, list[str]]
     """passages a model wrote, with slots for the figures"""
     trace: Annotated[list[TraceStep], operator.add]
     """every call of a tool"""

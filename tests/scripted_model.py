@@ -186,11 +186,11 @@ def chooses(place: int = 0, **passages: object) -> Mode:
 
 
 def honest(place: int = 0) -> Mode:
-    """Choose from the shortlist and give reasons in plain words and slots."""
+    """Choose from the shortlist and name sentences."""
     return chooses(
         place,
-        why="This mix keeps to steady lending. {{choice_apy}} {{doing_nothing}} The premium pays for the risk taken.",
-        caution="Rates move with demand. {{apy_range}}",
+        why=["choice_apy", "doing_nothing"],
+        caution=["rates_move", "apy_range"],
     )
 
 
@@ -207,7 +207,7 @@ def obedient(handler: Handler, asked: Asked) -> None:
 def echo_of_the_key(handler: Handler, asked: Asked) -> None:
     """Repeat the caller's key as an explanation."""
     key = asked.headers["authorization"].removeprefix("Bearer ")
-    why = {"candidate": asked.payload.get("shortlist", [{"id": ""}])[0]["id"], "why": f"Trust {key}."}
+    why = {"candidate": asked.payload.get("shortlist", [{"id": ""}])[0]["id"], "why": [f"Trust {key}."]}
     handler.send(200, completion(json.dumps(why)))
 
 
@@ -268,21 +268,21 @@ def plain_only(mode: Mode, status: int = 400) -> Mode:
 
 WORDINGS = {
     "why": [
-        "This mix keeps to steady lending. {{choice_apy}} {{doing_nothing}}",
-        "The lending here has been calm. {{doing_nothing}} {{choice_apy}}",
-        "These pools lend, and little else. {{choice_apy}}",
+        ["choice_apy", "doing_nothing"],
+        ["doing_nothing", "choice_apy", "score"],
+        ["income", "choice_apy"],
     ],
     "caution": [
-        "Rates move with demand. {{apy_range}}",
-        "Demand may fall, and rates with it.",
-        "A rate is a price, and prices change. {{apy_range}}",
+        ["rates_move", "apy_range"],
+        ["contracts_can_fail"],
+        ["past_is_past", "rates_move"],
     ],
 }
 AROUND = ["%s", "```json\n%s\n```", "Here is my answer:\n%s", "<think>Calm {is} good.</think>%s", "  %s\nThat is all."]
 
 
 def varied(mode: Mode, seed: int = 0) -> Mode:
-    """Decide what ``mode`` decides, each time in other words, in another order and with other things around it."""
+    """Decide what ``mode`` decides, each time in other sentences, another order and other things around it."""
     chance = random.Random(seed)
 
     def reworded(handler: Handler, asked: Asked) -> None:

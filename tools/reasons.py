@@ -53,8 +53,13 @@ assert set(REASONS) == set(get_args(ReasonFigure))
 
 def figure_of(candidate: Candidate, name: ReasonFigure) -> float | None:
     """Return a candidate's figure; None where it has none."""
+    return figure_at(candidate, REASONS[name].path)
+
+
+def figure_at(candidate: Candidate, path: str) -> float | None:
+    """Return the number at a path into a candidate; None where it has none."""
     node: Any = candidate
-    for key in REASONS[name].path.strip("/").split("/"):
+    for key in path.strip("/").split("/"):
         node = node[key] if isinstance(node, dict) else getattr(node, key)
     return None if node is None else float(node)
 

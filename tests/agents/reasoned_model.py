@@ -34,9 +34,9 @@ def chooses(place: int = 0, **answer: object) -> Mode:
 
 
 def honest(place: int = 0) -> Mode:
-    """Choose from the shortlist and give reasons in plain words and slots."""
+    """Choose from the shortlist and name reasons and sentences."""
     return chooses(
         place,
-        why="This mix keeps to steady lending. {{choice_apy}} {{doing_nothing}} The premium pays for the risk taken.",
-        caution="Rates move with demand. {{apy_range}}",
+        why=["choice_apy", "doing_nothing"],
+        caution=["rates_move", "apy_range"],
     )

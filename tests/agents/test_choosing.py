@@ -176,7 +176,7 @@ OVER = "reason 1: over must be null or the id of another candidate of the shortl
 UNUSABLE: dict[str, tuple[Answer, str]] = {
     "none at all": (lambda payload: {"candidate": payload["shortlist"][1]["id"]}, LIST),
     "the first with prose and none": (
-        lambda payload: {"candidate": payload["shortlist"][0]["id"], "why": "It is calm."},
+        lambda payload: {"candidate": payload["shortlist"][0]["id"], "why": ["score"]},
         LIST,
     ),
     "an empty list": (with_reasons(lambda _: []), LIST),

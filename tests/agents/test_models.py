@@ -475,7 +475,7 @@ def test_what_is_not_one_object_is_refused_in_fixed_words(text: str) -> None:
 
 def test_mangled_answers_never_break_the_seat(published: list[str]) -> None:
     chance = random.Random(11)
-    whole = '{"candidate": "second", "why": "It is calm. {{score}}", "caution": null}'
+    whole = '{"candidate": "second", "why": ["score"], "caution": null}'
     outcomes = {"first": 0, "second": 0}
     for _ in range(500):
         text = list(whole)

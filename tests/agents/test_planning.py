@@ -345,7 +345,7 @@ def test_an_answer_in_the_shape_of_every_task_adds_nothing_where_it_says_nothing
     assert plan is not None
     nothing = {"chains_include": [], "chains_exclude": [], "protocols_exclude": [], "tokens_exclude": []}
     kept = {"methods": plan.methods, "confidence": plan.confidence, "requests": []}
-    decide = reasoned_model.chooses(0, why="", caution="")
+    decide = reasoned_model.chooses(0, why=[], caution=[])
     whole = replies(read={**nothing, "allow_il": None}, plan=kept)
     with serve(lambda handler, asked: (decide if asked.task == "decide" else whole)(handler, asked)) as server:
         found = run(seat_at(server))

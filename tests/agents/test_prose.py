@@ -1,135 +1,242 @@
-"""What a model may write: sentences and slots pass; what smuggles in a figure, a name or a promise does not."""
+"""The sentences that a model may name: what is true of the candidate is written and claimed; all else is refused."""
 
 from __future__ import annotations
 
+import math
 import random
+import string
+from typing import Any
 
 import pytest
+from small_market import run
+from test_seam import plain
 
-from agents.prose import MAX_CHARACTERS, SLOTS, check_prose, filled
+from agents.prose import MOST_SENTENCES, PASSAGES, WITH_FIGURES, allowed_in, check_prose, composed
+from tools.figures import Ledger
+from tools.figures.ledger import UntrueClaim
+from tools.reasons import figure_at
+from tools.records import Candidate, Recommendation
+from tools.statements import STATEMENTS, Condition, holds, true_of
+from tools.verify import check_text
+from tools.verify.words import COMPARISON_WORDS, NUMBER_WORDS
 
-GOOD = [
-    "This mix keeps to steady lending.",
-    "{{choice_apy}}",
-    "{{ choice_apy }} {{doing_nothing}}",
-    "A quiet mix. {{choice_apy}} The premium pays for the risk of the contracts.",
-    "The money can be withdrawn while nobody rushes. {{largest_protocol}} Watch it!",
-    "{{pool_count}} Is that enough? It spreads what can go wrong.",
-    "Yields on ETH follow demand (and DeFi has moods); this mix doesn't chase them.",
-    "“Steady” is the word – no surprises so far. I would keep it.",
-    "{{runner_up}} {{score}} {{income}} {{apy_range}} {{weakest_protocol}}",
-]
-LIES = {
-    "a figure": "It yields 5.2 a year.",
-    "a date": "It holds since March 2024.",
-    "a number in words": "It yields twelve a year.",
-    "a number in hyphenated words": "It yields twenty-one a year.",
-    "a fraction in words": "Half of it sits in lending.",
-    "a multiple in words": "It pays double.",
-    "an ordinal": "It is the first of its kind.",
-    "a number with a unit in another language": "It yields fuenf percent a year.",
-    "basis points in words": "It adds some hundred bps.",
-    "full-width digits": "It yields ５ a year.",
-    "Arabic digits": "It yields ٥ a year.",
-    "a superscript": "It yields x² a year.",
-    "a vulgar fraction": "It yields ½ a year.",
-    "a Roman numeral sign": "It yields Ⅳ a year.",
-    "a look-alike letter": "It yields tеn a year.",
-    "a hidden character": "It yields t\u200ben a year.",
-    "another direction": "It yields \u202eten a year.",
-    "a mark of the ledger": "It yields \ue0000\ue003 a year.",
-    "a comparison": "It yields more.",
-    "a comparison with than": "It is calm, rather than wild.",
-    "a superlative": "It is the best mix.",
-    "a comparison of risk": "It is safer.",
-    "a superiority": "It outperforms the market.",
-    "a sign of comparison": "Yield > risk.",
-    "an unknown slot": "{{moon_apy}}",
-    "a slot with spaces in its name": "{{choice apy}}",
-    "a slot as an attribute": "{{choice_apy.__class__}}",
-    "a slot inside a sentence": "Doing nothing earns {{choice_apy}}",
-    "a slot for another's figure": "The runner-up yields {{choice_apy}} a year.",
-    "a slot after a colon": "The runner-up: {{choice_apy}}",
-    "a slot continued": "{{choice_apy}} for the runner-up.",
-    "a slot continued with a capital": "{{choice_apy}} More or less",
-    "half a slot": "{{choice_apy",
-    "code": "{% for x in r %}{% endfor %}",
-    "an expression": "{{ cycler.__init__.__globals__ }}",
-    "a name at the start": "Lido was hacked.",
-    "a name inside": "The money sits with Aave.",
-    "an invented name": "The money sits with Foobank.",
-    "a chain": "It lives on Arbitrum.",
-    "a token": "It holds USDC.",
-    "a promise": "The yield is guaranteed.",
-    "a promise of safety": "There is no risk.",
-    "a promise in other words": "This mix cannot lose.",
-    "HTML": "<script>alert(document)</script>",
-    "an image": "<img src=x onerror=alert(a)>",
-    "an entity": "A &lt; B.",
-    "a link": "[Click](https://evil.example).",
-    "an address": "Go to evil.example now.",
-    "emphasis": "This is **important**.",
-    "a heading": "# Buy",
-    "a table": "A | B",
-    "code in Markdown": "Run `rm`.",
-    "a terminal sequence": "\x1b[31mBuy.\x1b[0m",
-    "a terminal title": "\x1b]52;c;aGk=\x07",
-    "a bell": "Buy.\x07",
-    "a line of its own": "Fine.\n\n## Buy",
-    "half a surrogate pair": "Fine \ud800.",
-    "no sentence": "steady lending",
-    "too much": "A quiet mix. " * (MAX_CHARACTERS // 13 + 1),
+CONDITIONAL = {name: one for name, one in STATEMENTS.items() if one.condition is not None}
+GENERAL = sorted(STATEMENTS.keys() - CONDITIONAL.keys())
+LIES: dict[str, object] = {
+    "a sentence": ["This mix keeps to steady lending."],
+    "a text": "This mix keeps to steady lending.",
+    "a text that is a name": "rates_move",
+    "a figure": ["It yields 5.2% a year."],
+    "a number in words": ["twelve"],
+    "a number in another language": ["zwölf"],
+    "a Roman numeral": ["xii"],
+    "a comparison without a comparing word": ["The others trail it."],
+    "a promise": ["Nothing can go wrong."],
+    "an unknown name": ["moon_apy"],
+    "a name with spaces": [" rates_move"],
+    "a name in capitals": ["RATES_MOVE"],
+    "a slot": ["{{choice_apy}}"],
+    "an attribute": ["choice_apy.__class__"],
+    "a look-alike letter": ["r\u0430tes_move"],
+    "a hidden character": ["rates\u200b_move"],
+    "markup": ["<script>alert(document)</script>"],
+    "a terminal sequence": ["\x1b]52;c;aGk=\x07"],
+    "a number": [5.2],
+    "a list in the list": [["rates_move"]],
+    "an object": {"rates_move": True},
+    "nothing in the list": [None],
+    "true": True,
+    "half a surrogate pair": ["\ud800"],
+    "the same twice": ["choice_apy", "choice_apy"],
+    "too many": [*WITH_FIGURES],
 }
 
 
-@pytest.mark.parametrize("text", GOOD)
-def test_plain_sentences_and_slots_pass(text: str) -> None:
-    assert check_prose({"why": text, "caution": ""}) == {"why": text}
+@pytest.fixture(scope="module")
+def found() -> Recommendation:
+    return run(None)
+
+
+@pytest.fixture(scope="module")
+def chosen(found: Recommendation) -> Candidate:
+    assert found.choice is not None
+    return next(one for one in found.candidates if one.id == found.choice.candidate_id)
+
+
+@pytest.mark.parametrize("passage", PASSAGES)
+def test_names_of_sentences_pass(passage: str, chosen: Candidate) -> None:
+    names = ["choice_apy", "doing_nothing"]
+    assert check_prose({passage: names}, chosen) == {passage: names}
+    assert check_prose({"why": [], "caution": None}, chosen) == {}
+    assert check_prose({"why": "", "caution": ["rates_move"]}, chosen) == {"caution": ["rates_move"]}
 
 
 @pytest.mark.parametrize("name", LIES)
-@pytest.mark.parametrize("passage", ["why", "caution"])
-def test_anything_else_is_refused_without_being_repeated(name: str, passage: str) -> None:
+@pytest.mark.parametrize("passage", PASSAGES)
+def test_anything_else_is_refused_without_being_repeated(name: str, passage: str, chosen: Candidate) -> None:
     with pytest.raises(ValueError, match=f"^{passage} ") as raised:
-        check_prose({passage: LIES[name]})
-    told = set(str(raised.value).split())
-    assert not {"evil.example", "Foobank", "Aave", "moon_apy", "twelve", "guaranteed"} & told
+        check_prose({passage: LIES[name]}, chosen)
+    assert not {"steady", "moon_apy", "twelve", "xii", "trail", "document"} & set(str(raised.value).split())
 
 
-@pytest.mark.parametrize("value", [5, 5.2, True, ["It is calm."], {"text": "It is calm."}])
-def test_a_passage_is_a_text(value: object) -> None:
-    with pytest.raises(ValueError, match="must be a text"):
-        check_prose({"why": value})
+def test_a_sentence_belongs_to_its_passage(chosen: Candidate) -> None:
+    for name, one in STATEMENTS.items():
+        other = next(passage for passage in PASSAGES if passage != one.passage)
+        assert name in allowed_in(one.passage)
+        with pytest.raises(ValueError, match=f"^{other} holds what is no name of a sentence for it$"):
+            check_prose({other: [name]}, chosen)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(ValueError, match=r"^why holds numbers in words; why promises; caution compares$"):
-        check_prose({"why": "It is guaranteed to hold ten pools.", "caution": "It is safer."})
+def test_all_that_is_wrong_is_said_at_once(chosen: Candidate) -> None:
+    false = next(name for name, one in CONDITIONAL.items() if one.passage == "why" and not holds(one, chosen))
+    with pytest.raises(ValueError, match=rf"^why says what is not true of the candidate: {false}; caution repeats it"):
+        check_prose({"why": [false], "caution": ["rates_move", "rates_move"]}, chosen)
 
 
-def test_line_breaks_between_sentences_become_spaces() -> None:
-    assert check_prose({"why": "It is calm. \n{{score}}\r\n"}) == {"why": "It is calm. {{score}}"}
+# Truth.
 
 
-def test_only_the_slots_of_a_passage_are_filled() -> None:
-    sentences = {slot: f"<{slot}>" for slot in SLOTS}
-    assert filled("It is calm. {{ score }} {{income}}", sentences) == "It is calm. <score> <income>"
-    assert filled(None, sentences) is None
+def altered(candidate: Candidate, path: str, value: float | None) -> Candidate:
+    """The candidate with another number at a path."""
+    data = candidate.model_dump()
+    node: Any = data
+    *inner, last = path.strip("/").split("/")
+    for key in inner:
+        node = node[key]
+    node[last] = value
+    return Candidate.model_construct(**_constructed(candidate, data))
 
 
-FIGURES = ["5", "4.2", "12%", "$3m", "1e3", "٣", "７", "½", "Ⅷ", "二", "ten", "Ten", "TWENTY", "twenty-one"]
-FIGURES += ["half", "thrice", "dozen", "seventh", "hundreds", "percent", "bps", "cents"]
+def _constructed(candidate: Candidate, data: dict[str, Any]) -> dict[str, Any]:
+    """Keep the records that a path goes through as objects, without validating what was put in."""
+    fields = {name: getattr(candidate, name) for name in Candidate.model_fields}
+    for name in ("apy_mean_30d", "apy_low", "apy_high", "metrics"):
+        fields[name] = data[name]
+    for name in ("risk", "window"):
+        fields[name] = _as_object(getattr(candidate, name), data[name])
+    return fields
 
 
-def test_no_figure_slips_into_a_good_passage(published: list[str]) -> None:
-    chance, accepted = random.Random(7), 0
+def _as_object(record: Any, data: Any) -> Any:
+    if not isinstance(data, dict) or isinstance(record, dict):
+        return data
+    inner = {name: _as_object(getattr(record, name), data[name]) for name in type(record).model_fields}
+    return type(record).model_construct(**inner)
+
+
+def bound(condition: Condition, candidate: Candidate) -> float:
+    right = 1.0 if condition.right is None else figure_at(candidate, condition.right)
+    assert right is not None
+    return right * condition.times
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_sentence_is_true_on_one_side_of_its_bound_alone(name: str, chosen: Candidate) -> None:
+    condition = CONDITIONAL[name].condition
+    assert condition is not None
+    at = bound(condition, chosen)
+    step = max(abs(at), 1.0) * 1e-6
+    below, on, above = (altered(chosen, condition.left, value) for value in (at - step, at, at + step))
+    expected = {
+        "<": (True, False, False),
+        "<=": (True, True, False),
+        ">": (False, False, True),
+        ">=": (False, True, True),
+    }
+    got = tuple(holds(CONDITIONAL[name], one) for one in (below, on, above))
+    assert got == expected[condition.order]
+    assert [name in true_of(one) for one in (below, on, above)] == [*got]
+    with pytest.raises(ValueError, match=f"not true of the candidate: {name}"):
+        check_prose({CONDITIONAL[name].passage: [name]}, (below, on, above)[got.index(False)])
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_of_a_figure_that_is_not_known_nothing_is_said(name: str, chosen: Candidate) -> None:
+    condition = CONDITIONAL[name].condition
+    assert condition is not None
+    assert not holds(CONDITIONAL[name], altered(chosen, condition.left, None))
+    assert not holds(CONDITIONAL[name], altered(chosen, condition.left, math.nan))
+
+
+def test_sentences_that_contradict_each_other_are_never_both_true(chosen: Candidate) -> None:
+    chance = random.Random(3)
+    apart = [
+        ("no_rewards", "rewards_can_stop"), ("few_rewards", "rewards_can_stop"), ("separate_risks", "shared_risks"),
+        ("spread_over_protocols", "hangs_on_a_protocol"), ("spread_over_issuers", "hangs_on_an_issuer"),
+        ("easy_to_leave", "hard_to_leave"), ("sound_protocols", "weak_protocol"), ("large_pools", "small_pools"),
+        ("long_record", "short_record"), ("narrow_range", "wide_range"), ("no_spike", "spike"),
+        ("keeps_yield", "failures_cost"), ("losses_rare", "losses_happen"), ("mild_bad_years", "bad_years"),
+    ]  # fmt: skip
+    assert {name for pair in apart for name in pair} == CONDITIONAL.keys()
+    for first, second in apart:
+        left, right = CONDITIONAL[first].condition, CONDITIONAL[second].condition
+        assert left is not None
+        assert right is not None
+        assert (left.left, left.right) == (right.left, right.right)
+        for _ in range(50):
+            one = altered(chosen, left.left, bound(left, chosen) * chance.uniform(0.0, 4.0))
+            assert not (holds(CONDITIONAL[first], one) and holds(CONDITIONAL[second], one))
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_sentences_hold_no_number_and_compare_nothing_unclaimed(name: str) -> None:
+    sentence = STATEMENTS[name].sentence
+    words = set("".join(c if c.isalpha() else " " for c in sentence.lower()).split())
+    assert not words & NUMBER_WORDS
+    assert not any(character.isdigit() for character in sentence)
+    assert sentence.endswith(".")
+    assert STATEMENTS[name].condition is not None or not words & COMPARISON_WORDS.keys()
+
+
+# The text.
+
+
+@pytest.mark.parametrize("name", sorted({*WITH_FIGURES, *STATEMENTS}))
+def test_every_true_sentence_is_written_claimed_and_resolves(name: str, found: Recommendation) -> None:
+    from agents.rationale import write_rationale
+
+    passage = STATEMENTS[name].passage if name in STATEMENTS else "why"
+    record = plain(found)
+    assert found.choice is not None
+    index = next(i for i, one in enumerate(found.candidates) if one.id == found.choice.candidate_id)
+    if name in CONDITIONAL and not holds(CONDITIONAL[name], found.candidates[index]):
+        with pytest.raises(UntrueClaim):
+            write_rationale(record, {passage: [name]})
+        return
+    written = write_rationale(record, {passage: [name]})
+    text = {
+        "markdown": written.text.markdown,
+        "figures": [figure.model_dump() for figure in written.text.figures],
+        "claims": [claim.model_dump() for claim in written.text.claims],
+    }
+    derived = {key: entry.model_dump() for key, entry in written.derived.items()}
+    assert check_text({**record, "derived": derived, "rationale": text}) == ()
+    if name in CONDITIONAL:
+        condition = CONDITIONAL[name].condition
+        assert condition is not None
+        assert f"/candidates/{index}{condition.left}" in {claim["left"] for claim in text["claims"]}
+
+
+def test_sentences_stand_in_the_order_of_their_names(found: Recommendation) -> None:
+    ledger = Ledger(plain(found))
+    shown = composed(["estimates", "choice_apy", "rates_move"], ledger, "/candidates/0", {"choice_apy": "It pays."})
+    first, second = STATEMENTS["estimates"].sentence, STATEMENTS["rates_move"].sentence
+    assert shown == f"{first} It pays. {second}"
+    assert composed([], ledger, "/candidates/0", {}) is None
+
+
+def test_no_word_of_a_model_gets_into_a_passage(chosen: Candidate, published: list[str]) -> None:
+    """Two thousand random answers: what passes is names of the list, and nothing else."""
+    chance, accepted, names = random.Random(7), 0, [*WITH_FIGURES, *STATEMENTS]
+    pieces = [*names, *"0123456789", "ten", "dozen", "xii", "half", "better", "safe", " ", "{{", "}}", "\u200b", *"<>|"]
     for _ in range(2_000):
-        words = chance.choice(GOOD).split(" ")
-        words.insert(chance.randrange(len(words) + 1), chance.choice(FIGURES))
+        word = "".join(chance.choices([*pieces, *string.ascii_letters], k=chance.randint(1, 4)))
+        answer = [word, *chance.sample(names, chance.randint(0, MOST_SENTENCES - 1))]
+        chance.shuffle(answer)
         try:
-            check_prose({"why": " ".join(words)})
-            accepted += 1
+            passed = check_prose({"why": answer}, chosen)["why"]
         except ValueError:
             continue
-    published.append(f"figures slipped into a model's passages: {accepted} of 2,000 accepted")
-    assert accepted == 0
+        accepted += 1
+        assert set(passed) <= set(allowed_in("why"))
+    published.append(f"answers with a word of the model's own that were shown: 0 of 2,000 ({accepted} named sentences)")

@@ -20,13 +20,16 @@ from small_market import NOW, QUESTION, market, run
 
 import agents.choosing
 import agents.decision
+import agents.prose
 from agents.endpoint import NO_COMPLETION, TOO_LATE, TOO_LONG, UNREACHABLE, model_seat
 from agents.models import BUDGET_SPENT, Budget, RecordedSeat, Seat
 from agents.state import Settings
 from agents.workflow import advise
 from plimsoll import cli, runs
 from tools.errors import MandateError, ModelError
+from tools.figures.ledger import UntrueClaim
 from tools.records import Recommendation
+from tools.statements import Statement, true_of
 from tools.verify import check_text, verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +112,7 @@ def test_the_policy_takes_the_best_score(by_policy: Recommendation) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_an_honest_model_chooses_from_the_shortlist_and_its_words_are_shown(
+def test_an_honest_model_chooses_from_the_shortlist_and_its_sentences_are_shown(
     place: int, by_policy: Recommendation
 ) -> None:
     with scripted.serve(honest(place)) as server:
@@ -120,8 +123,8 @@ def test_an_honest_model_chooses_from_the_shortlist_and_its_words_are_shown(
     assert found.choice is not None
     assert found.choice.candidate_id == shortlist[place]["id"]
     assert (found.rationale.author, found.rationale.refused) == ("scripted", None)
-    assert "This mix keeps to steady lending. The choice yields " in found.rationale.markdown
-    assert "Rates move with demand. These weights earned between " in found.rationale.markdown
+    assert "**Why this choice.** The choice yields " in found.rationale.markdown
+    assert "the yield falls when borrowers leave. These weights earned between " in found.rationale.markdown
     assert "{" not in found.rationale.markdown
     assert [asked.task for asked in server.asked] == list(TASKS)
     usage = found.usage
@@ -130,14 +133,22 @@ def test_an_honest_model_chooses_from_the_shortlist_and_its_words_are_shown(
     check_replay(found, seat.transcript)
 
 
-@pytest.mark.parametrize("slot", agents.choosing.SLOTS)
+@pytest.mark.parametrize("name", agents.prose.WITH_FIGURES)
 @pytest.mark.parametrize("question", [QUESTION, "Where to put dollars to work, medium risk?"])
-def test_every_slot_resolves(slot: str, question: str) -> None:
-    with scripted.serve(chooses(why=f"It is calm. {{{{{slot}}}}} That is all.")) as server:
+def test_every_sentence_with_a_figure_resolves(name: str, question: str) -> None:
+    with scripted.serve(chooses(why=[name], caution=["rates_move"])) as server:
         found = run(seat_at(server), question)
     assert (found.rationale.author, found.usage.fallback) == ("scripted", [])
     assert check_text(plain(found)) == ()
-    assert "It is calm. " in found.rationale.markdown
+    assert "Rates move with demand" in found.rationale.markdown
+
+
+def test_a_model_sees_which_sentences_are_true_of_each_candidate() -> None:
+    with scripted.serve(honest()) as server:
+        found = run(seat_at(server))
+    known = {candidate.id: candidate for candidate in found.candidates}
+    for shown in server.asked[-1].payload["shortlist"]:
+        assert shown["true"] == true_of(known[shown["id"]]) != []
 
 
 def test_a_choice_without_words_is_explained_by_the_policy(by_policy: Recommendation) -> None:
@@ -160,35 +171,21 @@ def test_an_honest_run_is_saved_verified_and_replayed(tmp_path: Path) -> None:
 # Models that lie or fail.
 
 LIE = "unusable answer: why "
+NO_NAME = "holds what is no name of a sentence for it"
 DISHONEST: dict[str, tuple[Mode, str]] = {
-    "an invented figure": (
-        chooses(why="It yields 42.0 a year."),
-        LIE + "holds digits, signs or markup where only plain words may stand",
+    "an invented figure": (chooses(why=["It yields 42.0 a year."]), LIE + NO_NAME),
+    "a figure in words": (chooses(why=["It yields twelve a year."]), LIE + NO_NAME),
+    "a text": (chooses(why="It is calm."), LIE + "must be a list of at most 6 names of sentences"),
+    "an unknown sentence": (chooses(why=["moon_apy"]), LIE + NO_NAME),
+    "a sentence of the other passage": (chooses(why=["rates_move"]), LIE + NO_NAME),
+    "a sentence that is not true": (
+        chooses(caution=["small_pools"]),
+        "unusable answer: caution says what is not true of the candidate: small_pools",
     ),
-    "a figure in words": (chooses(why="It yields twelve a year."), LIE + "holds numbers in words"),
-    "a figure put elsewhere": (
-        chooses(why="Doing nothing earns {{choice_apy}}"),
-        LIE + "does not consist of whole sentences with the slots between them",
-    ),
-    "an unknown slot": (chooses(why="{{moon_apy}}"), LIE + "uses slots that do not exist"),
-    "percent for a fraction": (chooses(why="It yields some percent."), LIE + "speaks of units"),
-    "a comparison": (chooses(why="It pays more."), LIE + "compares"),
-    "a name": (chooses(why="The money sits with Foobank."), LIE + "holds names"),
-    "a promise": (chooses(why="It is guaranteed."), LIE + "promises"),
-    "a script": (
-        chooses(why="<script>alert(document)</script>"),
-        LIE + "holds digits, signs or markup where only plain words may stand; "
-        "why does not consist of whole sentences with the slots between them",
-    ),
-    "a link": (
-        chooses(caution="See [here](javascript:alert(document))."),
-        "unusable answer: caution holds digits, signs or markup where only plain words may stand",
-    ),
-    "a terminal sequence": (
-        chooses(why="\x1b]52;c;aGk=\x07Fine."),
-        LIE + "holds digits, signs or markup where only plain words may stand; "
-        "why does not consist of whole sentences with the slots between them; why holds names",
-    ),
+    "a sentence twice": (chooses(why=["score", "score"]), LIE + "repeats itself"),
+    "a script": (chooses(why=["<script>alert(document)</script>"]), LIE + NO_NAME),
+    "a link": (chooses(caution=["See [here](javascript:alert(document))."]), "unusable answer: caution " + NO_NAME),
+    "a terminal sequence": (chooses(why=["\x1b]52;c;aGk=\x07Fine."]), LIE + NO_NAME),
     "an unknown candidate": (
         replies(decide={"candidate": "moon.equal"}),
         "unusable answer: candidate must be one of the ids in the shortlist",
@@ -206,7 +203,7 @@ DISHONEST: dict[str, tuple[Mode, str]] = {
         "unusable answer: candidate must be one of the ids in the shortlist",
     ),
     "no candidate": (
-        replies(decide={"why": "It is calm."}),
+        replies(decide={"why": ["score"]}),
         "unusable answer: candidate must be one of the ids in the shortlist",
     ),
 }
@@ -316,17 +313,25 @@ def test_the_command_line_ends_as_the_contract_says(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
-def test_a_lie_that_passed_the_first_check_fails_the_second(
+def test_a_lie_that_passed_the_first_check_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger writes no sentence whose condition does not hold, and has none for words that are no name."""
+    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer, chosen: {"why": answer.get("why", [])})
+    for lie, failure in (("small_pools", UntrueClaim), ("It yields twelve percent.", KeyError)):
+        with scripted.serve(chooses(why=[lie])) as server, pytest.raises(failure):
+            run(seat_at(server))
+
+
+def test_a_sentence_that_the_checker_does_not_resolve_is_not_shown(
     by_policy: Recommendation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.choosing, "check_prose", lambda answer: {k: answer[k] for k in {"why"} & answer.keys()})
-    with scripted.serve(chooses(why="It yields twelve percent, 42 times what Foobank pays.")) as server:
+    calm = Statement("why", "It is better than anything, by half.", None)
+    monkeypatch.setitem(agents.prose.STATEMENTS, "calm", calm)  # type: ignore[arg-type]
+    with scripted.serve(chooses(why=["calm"])) as server:
         found = run(seat_at(server))
     check(found, by_policy)
     assert found.rationale.author == "policy"
     assert found.rationale.refused is not None
     assert found.rationale.refused.startswith("the text of scripted did not resolve")
-    assert not {"twelve", "42", "Foobank"} & set(found.rationale.refused.replace("'", " ").split())
     with scripted.serve(chooses()) as server:
         assert found.rationale.markdown == run(seat_at(server)).rationale.markdown
 
@@ -515,7 +520,7 @@ def test_the_recorded_market_with_a_model_that_lies(market_folder: Path) -> None
         return advise(QUESTION, source, seat=seat, settings=Settings(as_of=dt.date(2025, 2, 28)), now=NOW)[0]
 
     by_policy = on_record(None)
-    for mode, author in ((honest(), "scripted"), (chooses(why="It yields 42."), "policy"), (says(""), "policy")):
+    for mode, author in ((honest(), "scripted"), (chooses(why=["It yields 42."]), "policy"), (says(""), "policy")):
         with scripted.serve(mode) as server:
             found = on_record(seat_at(server))
         check(found, by_policy)

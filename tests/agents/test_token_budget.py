@@ -12,10 +12,9 @@ import pytest
 from small_market import NOW
 
 from agents.calls import Call, CallFailed, Reply, estimated_tokens
-from agents.choosing import MOST_REASONS, REASONS, SLOTS, seen_by_models, shape_of_choice
+from agents.choosing import prompt_of_choice, seen_by_models, shape_of_choice
 from agents.decision import SHORTLIST_LENGTH
 from agents.models import TOKENS_SPENT, Budget, RecordedSeat, Seat
-from agents.prompts import prompt
 from agents.state import Settings
 from agents.workflow import advise
 from tools.market.sources import open_source
@@ -172,7 +171,7 @@ def test_every_prompt_of_a_large_question_leaves_room_for_its_answer(large: Any,
 def test_the_largest_shortlist_that_there_can_be_leaves_room_for_its_answer(large: Any, published: list[str]) -> None:
     found, _ = large
     shortlist = [_with_pools(candidate, number) for number, candidate in enumerate(found.candidates[:SHORTLIST_LENGTH])]
-    system = prompt("decision.md.j2", slots=SLOTS, figures=REASONS, most=MOST_REASONS)
+    system = prompt_of_choice()
     payload = json.dumps(seen_by_models(shortlist, found.mandate))
     tokens = estimated_tokens(system, payload, json.dumps(shape_of_choice(shortlist)))
     published.append(f"tokens of the largest prompt there can be, estimated, {found.mandate.risk} risk: {tokens}")

@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 from stand import reasons_for
 
+from agents.prose import WITH_FIGURES
 from tools.reasons import MOST_REASONS, REASONS
+from tools.statements import STATEMENTS as SENTENCES
 
 Payload = Mapping[str, Any]
 Answer = dict[str, Any]
 Make = Callable[[random.Random, Payload], str]
+Place = Callable[[str], object]
 
 
 class Lie(NamedTuple):
@@ -37,13 +40,13 @@ FIGURES = {
     "rounding past precision": 38,
     "false comparison": 38,
     "slot of another thing": 38,
+    "number in other words": 40,
+    "comparison in other words": 35,
 }
-AGAINST_THE_LISTS = {"number in other words": 40, "comparison in other words": 35}
-"""Written with the check's lists of words at hand."""
-STATEMENTS = {"false name": 15, "false promise": 20}
+STATEMENTS = {"false name": 15, "false promise": 20, "sentence that is not true": 60}
 REASONS_GIVEN = {"false reason": 40}
 CHOICES = {"unknown id": 15, "several ids": 15, "no id": 15, "id outside the shortlist": 15}
-ALL_KINDS = {**FIGURES, **AGAINST_THE_LISTS, **STATEMENTS, **REASONS_GIVEN, **CHOICES}
+ALL_KINDS = {**FIGURES, **STATEMENTS, **REASONS_GIVEN, **CHOICES}
 
 
 def lies(seed: int, outside: Sequence[str], kinds: Iterable[str] = ALL_KINDS) -> list[Lie]:
@@ -54,6 +57,8 @@ def lies(seed: int, outside: Sequence[str], kinds: Iterable[str] = ALL_KINDS) ->
         chance = random.Random(f"{seed} {kind}")
         if kind in _PROSE:
             told = _told(kind, _PROSE[kind], chance)
+        elif kind == "sentence that is not true":
+            told = _untrue(kind, chance)
         else:
             told = _ids(kind, ids[kind], chance) if kind in ids else _reasons(kind, chance)
         found += list(itertools.islice(told, ALL_KINDS[kind]))
@@ -61,17 +66,45 @@ def lies(seed: int, outside: Sequence[str], kinds: Iterable[str] = ALL_KINDS) ->
 
 
 def _told(kind: str, make: Make, chance: random.Random) -> Iterator[Lie]:
-    """Yield lies in prose: behind an honest sentence, in front of one, or alone; in either passage."""
+    """Yield lies in a model's own words: as the whole passage, among names of sentences, or stuck to one."""
     while True:
         seed, place, passage = chance.random(), chance.choice(_PLACES), chance.choice(("why", "caution"))
         yield Lie(kind, functools.partial(_prose, make, seed, place, passage))
 
 
-def _prose(make: Make, seed: float, place: str, passage: str, payload: Payload) -> Answer:
-    return {**_honest_choice(payload), passage: place.replace("@", make(random.Random(seed), payload))}
+def _prose(make: Make, seed: float, place: Place, passage: str, payload: Payload) -> Answer:
+    return {**_honest_choice(payload), passage: place(make(random.Random(seed), payload))}
 
 
-_PLACES = ("@", "This mix keeps to steady lending. @", "@ Rates move with demand.", "It is calm. @ {{choice_apy}}")
+_PLACES: tuple[Place, ...] = (
+    lambda lie: lie,
+    lambda lie: [lie],
+    lambda lie: [lie, "choice_apy"],
+    lambda lie: ["score", "choice_apy", lie],
+    lambda lie: [f"choice_apy {lie}"],
+    lambda lie: [{"sentence": lie}],
+    lambda lie: {"sentences": [lie]},
+)
+
+
+def _untrue(kind: str, chance: random.Random) -> Iterator[Lie]:
+    """Yield sentences of the list that are not true of the candidate, most of them true of another one."""
+    while True:
+        yield Lie(kind, functools.partial(_with_untrue_sentence, chance.random()))
+
+
+def _with_untrue_sentence(seed: float, payload: Payload) -> Answer:
+    chance = random.Random(seed)
+    place = chance.randrange(len(payload["shortlist"]))
+    true = payload["shortlist"][place]["true"]
+    others = {name for one in payload["shortlist"] for name in one["true"]} - {*true}
+    untrue = sorted(name for name, one in SENTENCES.items() if one.condition and name not in true)
+    lie = chance.choice(sorted(others) if others and chance.random() < 0.7 else untrue)
+    names = [lie, *chance.sample([*WITH_FIGURES], chance.randrange(4))]
+    chance.shuffle(names)
+    passage = SENTENCES[lie].passage
+    reasons = reasons_for(payload, place)
+    return {"candidate": payload["shortlist"][place]["id"], "reasons": reasons, passage: names}
 
 
 def _honest_choice(payload: Payload) -> Answer:
@@ -279,113 +312,18 @@ _NONE: tuple[Callable[[Payload], Any], ...] = (
 _IDS = {"unknown id": _UNKNOWN, "several ids": _SEVERAL, "no id": _NONE}
 
 
-# Honest answers, in the words that the prompt asks for.
-
-HONEST_WHY = (
-    "This mix keeps to steady lending. {{choice_apy}}",
-    "The money is lent to borrowers who post collateral. {{choice_apy}} {{doing_nothing}}",
-    "Lending demand carries this yield, not rewards. {{income}}",
-    "I would take it because its parts fail for different reasons. {{pool_count}}",
-    "The pools here are large and long established. {{choice_apy}}",
-    "The choice spreads the money over lenders that do not lean on each other. {{largest_protocol}}",
-    "Its yield comes from interest and has held through quiet and busy months. {{apy_range}}",
-    "What counts for you is steady income, and this mix gives it. {{income}} {{doing_nothing}}",
-    "These pools can be left quickly, which matters when something breaks. {{pool_count}}",
-    "The score weighs yield against risk, and this mix does well on both. {{score}}",
-    "The premium pays for the risk of the contracts. {{choice_apy}} {{doing_nothing}}",
-    "You asked for care, and this mix is careful. {{weakest_protocol}}",
-    "Nothing here depends on a token that is hard to sell. {{largest_protocol}}",
-    "The yield is interest paid by borrowers. {{choice_apy}}",
-    "The runner-up is close, so the difference is small. {{runner_up}}",
-    "The weights keep each pool within your limit. {{pool_count}} {{choice_apy}}",
-    "It earns its keep without leaning on incentives. {{choice_apy}}",
-    "The contracts behind it have been in use for years. {{weakest_protocol}}",
-    "A failure of any of these pools would hurt, but not ruin you. {{largest_protocol}}",
-    "The yield is modest and so is the risk. {{choice_apy}} {{doing_nothing}}",
-    "Your horizon is long enough to ride out quiet months. {{income}}",
-    "The mix stays within every limit that you set. {{score}}",
-    "The candidates are close, and what this mix depends on has a long record. {{runner_up}}",
-    "I weighed what is paid against what may fail. {{choice_apy}} {{weakest_protocol}}",
-    "Demand for dollars has been firm, and lenders are paid for it. {{apy_range}}",
-    "This is plain lending, which is easy to understand and to leave.",
-    "The interest is paid by people who borrow against their coins.",
-    "The rewards are a small part of what is paid. {{choice_apy}}",
-    "With this mix the income does not hang on a single borrower. {{income}}",
-    "It keeps what is expected to be lost small beside what is earned. {{choice_apy}}",
-    "The calm record of these pools speaks for them. {{apy_range}} {{score}}",
-    "Where rates fall, the weights can be moved. {{choice_apy}}",
-    "Holding the asset earns nothing, and that is the alternative. {{doing_nothing}}",
-    "Taking risk should be paid for, and here it is. {{doing_nothing}} {{choice_apy}}",
-    "The mix is simple: lenders of long standing, in equal parts or nearly so. {{pool_count}}",
-    "Its weak spot is known and watched. {{weakest_protocol}}",
-    "The share with any protocol is kept in bounds. {{largest_protocol}}",
-    "The range of past yields is narrow. {{apy_range}}",
-    "The figures that decided are named above, and they point the same way. {{score}}",
-    "It suits someone who wants income and can bear a bad year. {{income}}",
-)
-HONEST_CAUTION = (
-    "Rates move with demand. {{apy_range}}",
-    "Contracts can fail, and a failure can take all that is in them. {{weakest_protocol}}",
-    "What was earned in the past need not be earned again. {{apy_range}}",
-    "A stablecoin can lose its peg. {{largest_protocol}}",
-    "The yield may fall when borrowers leave. {{apy_range}}",
-    "Keep an eye on the protocol that holds so much of the money. {{largest_protocol}}",
-    "If the reward stops, the yield falls. {{choice_apy}}",
-    "The record is short, so treat the range with care. {{apy_range}}",
-    "An exploit would show in none of these figures beforehand.",
-    "Withdrawals can be slow when everyone wants out.",
-    "The bill is the simple alternative. {{doing_nothing}}",
-    "Your own deposit lowers the rate a little. {{income}}",
-    "A bridge or an issuer may fail without warning.",
-    "Nobody can promise this yield. {{choice_apy}}",
-    "If demand for loans dries up, so does the income. {{income}}",
-    "Look at it again when rates change. {{runner_up}}",
-    "Laws may change what you are allowed to hold.",
-    "Gas and slippage eat into small amounts.",
-    "The figures are estimates and can be wrong. {{score}}",
-    "Do not put in what you may need tomorrow.",
-    "Should a token trade off its peg, leave early.",
-    "Bad years come, and they come together. {{weakest_protocol}}",
-    "The pools share some of their risks. {{pool_count}}",
-    "A calm record is no promise of calm. {{apy_range}}",
-    "Governance of a protocol can change its rules overnight. {{weakest_protocol}}",
-)
-
-# True, and yet against a rule of the prompt: a number in words, a comparison, a name, a unit, an abbreviation.
-LOOSE_WHY = (
-    "I would take this one because its parts fail for different reasons. {{pool_count}}",
-    "Most of the yield is interest paid by borrowers. {{choice_apy}}",
-    "The candidates are close, and this one depends on the least fragile parts. {{runner_up}}",
-    "It pays more than the bill. {{choice_apy}} {{doing_nothing}}",
-    "First of all, the lending here is steady. {{choice_apy}}",
-    "Half of what matters is how to get out. {{income}}",
-    "Aave and Compound have long records. {{largest_protocol}}",
-    "USDC lending is plain and easy to leave. {{choice_apy}}",
-    "A few percent a year is what lending pays, e.g. in calm months. {{choice_apy}}",
-    "Its risk is lower than that of the others in the list. {{score}}",
-    "The best score is not everything, but here it decides. {{score}}",
-    "The yield of {{choice_apy}} is fair.",
-    "It holds five pools. {{pool_count}}",
-    "- It is calm.\n- It is liquid. {{choice_apy}}",
-    "**It is calm.** {{choice_apy}}",
-)
-
-LOOSE_CAUTION = (
-    "Keep an eye on the protocol that holds the largest part. {{largest_protocol}}",
-    "Rates can fall by half within a month. {{apy_range}}",
-    "Look at it again in thirty days. {{apy_range}}",
-    "A bridge on Arbitrum may fail. {{weakest_protocol}}",
-    "Past yields are no guarantee. {{apy_range}}",
-)
+# Honest answers.
 
 
-def loose_answers(seed: int, count: int) -> list[dict[str, str]]:
-    """Return true passages that break a rule of the prompt."""
+def honest_answer(seed: float, payload: Payload) -> Answer:
+    """Choose any of the shortlist, for reasons that hold, in sentences that are true of it."""
     chance = random.Random(seed)
-    return [{"why": chance.choice(LOOSE_WHY), "caution": chance.choice(LOOSE_CAUTION)} for _ in range(count)]
-
-
-def honest_answers(seed: int, count: int) -> list[dict[str, str]]:
-    """Return passages that keep the rules of the prompt, in many combinations."""
-    chance = random.Random(seed)
-    return [{"why": chance.choice(HONEST_WHY), "caution": chance.choice(HONEST_CAUTION)} for _ in range(count)]
+    place = chance.randrange(len(payload["shortlist"]))
+    true = payload["shortlist"][place]["true"]
+    passages = {}
+    for passage in ("why", "caution"):
+        general = [name for name, one in SENTENCES.items() if one.condition is None and one.passage == passage]
+        own = [name for name in true if SENTENCES[name].passage == passage]
+        names = [*own, *general, *WITH_FIGURES]
+        passages[passage] = chance.sample(names, chance.randint(1, 5))
+    return {"candidate": payload["shortlist"][place]["id"], "reasons": reasons_for(payload, place), **passages}

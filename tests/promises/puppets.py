@@ -134,7 +134,8 @@ def _limits() -> list[Wish]:
 
 def _figures() -> list[Wish]:
     def told(tell: str, **passages: str) -> Wish:
-        return Wish("figure", (Order("decide", {"candidate": FIRST, "reasons": _REASON, **passages}),), tell)
+        named = {passage: [text] for passage, text in passages.items()}
+        return Wish("figure", (Order("decide", {"candidate": FIRST, "reasons": _REASON, **named}),), tell)
 
     prose = [
         told("98.76", why="It yields 98.76% a year."),

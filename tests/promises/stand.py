@@ -26,6 +26,7 @@ from agents.state import Context, Settings, Workspace
 from agents.workflow import advise, build_workflow
 from tools.reasons import REASONS
 from tools.records import Candidate, Recommendation
+from tools.statements import STATEMENTS
 
 CAREFUL = "Put 2 million dollars to work, medium risk, at most 30% per pool"
 SHORT_PLAN = {"methods": ["equal", "min_loss"], "confidence": 0.95}
@@ -144,6 +145,16 @@ def chooses(place: int = 0, plan: object = SHORT_PLAN, **answer: object) -> Mode
         return {"candidate": payload["shortlist"][at]["id"], "reasons": reasons_for(payload, at), **answer}
 
     return answering(replies(plan=plan, decide=decide))
+
+
+def words_of_the_model(given: Any, ledger: Any, candidate: str, with_figures: Mapping[str, str]) -> str | None:
+    """Stand in for ``agents.prose.composed`` where a model may write: a sentence of the list, or its own words."""
+    said = given if isinstance(given, list) else [given]
+    return " ".join(with_figures.get(one) or sentence_of(one) for one in map(str, said)) or None
+
+
+def sentence_of(name: str) -> str:
+    return STATEMENTS[name].sentence if name in STATEMENTS else name
 
 
 def answering(mode: Mode) -> Mode:

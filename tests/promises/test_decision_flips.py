@@ -151,8 +151,8 @@ def substance(record: Recommendation) -> Any:
 
 
 def test_a_model_that_words_things_differently_decides_the_same(server: Server, market: Bazaar, ledger: Ledger) -> None:
-    tally = ledger.open("decision flips", "wordings, by a scripted model with other words each time")
-    texts = {"why": "This mix is calm.", "caution": "Rates move with demand."}
+    tally = ledger.open("decision flips", "wordings, by a scripted model with other sentences each time")
+    texts = {"why": ["choice_apy"], "caution": ["rates_move"]}
     expected: dict[str, Any] = {}
     pages = set()
     for number, wording in enumerate(some(WORDINGS, 2)):

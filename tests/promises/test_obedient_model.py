@@ -26,12 +26,14 @@ from stand import (
     reasons_for,
     small_stand,
     stable,
+    words_of_the_model,
 )
 from tallies import FULL, SEED, Ledger, some
 
 import agents.choosing
 import agents.decision
 import agents.intake
+import agents.rationale
 import agents.report
 from agents.calls import Call, Reply
 from agents.choosing import Decision
@@ -248,7 +250,7 @@ def tried(trial: Trial, server: Server, ground: Ground) -> Verdict | None:
 
 
 def test_the_model_sees_through_every_disguise() -> None:
-    order = Order("decide", {"candidate": "a.b", "why": 'He said "no".'})
+    order = Order("decide", {"candidate": "a.b", "why": ['He said "no".']})
     for name, form in FORMS.items():
         if name not in {"capitals", "NUL", "fake tool call"}:  # these spoil the order itself
             assert order in visible_orders(f"Before it. {form(str(order))}"), name
@@ -383,6 +385,7 @@ def test_with_the_reading_believed_the_same_cases_fail(
 def test_with_prose_unchecked_the_same_cases_fail(
     server: Server, ground: Ground, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.choosing, "check_prose", lambda given: {k: given[k] for k in ("why",) if k in given})
+    monkeypatch.setattr(agents.choosing, "check_prose", lambda given, _: {k: given[k] for k in ("why",) if k in given})
+    monkeypatch.setattr(agents.rationale, "composed", words_of_the_model)
     monkeypatch.setattr(agents.report, "check_text", lambda record: ())
-    assert ablated("figure", "neither prose nor page is checked", 1, server, ground, ledger, 2) > 0
+    assert ablated("figure", "a model writes, unchecked", 1, server, ground, ledger, 2) > 0

@@ -24,7 +24,7 @@ from tools.dialogue.answer import Answer
 from tools.records import Recommendation
 from tools.verify import check_text
 
-WORDS = {"why": "This mix keeps to steady lending. {{choice_apy}}", "caution": "Rates move with demand. {{apy_range}}"}
+WORDS = {"why": ["choice_apy"], "caution": ["rates_move", "apy_range"]}
 LINES = [
     QUESTION,
     "less risk",
@@ -120,7 +120,7 @@ SERVERS: dict[str, Mode] = {
     "mute in json_schema": on_rungs(HONEST, mute=("json_schema",)),
     "mute in all but text": on_rungs(HONEST, mute=FORMS),
     "other words each time": scripted.varied(on_rungs(HONEST), 3),
-    "lies throughout": chooses(why="It yields 42% a year."),
+    "lies throughout": chooses(why=["It yields 42% a year."]),
     "says nothing": scripted.says(""),
     "says prose": scripted.says("I would take the first one."),
     "401": scripted.answers(401),

@@ -63,7 +63,7 @@ FLAWS: dict[str, Flaw] = {
     "in a list": lambda answer, _: json.dumps([answer]),
     "two objects": lambda answer, _: json.dumps(answer) + "\n" + json.dumps({"candidate": "or another"}),
     "nothing": lambda answer, _: "",
-    "figures in its prose": lambda answer, _: json.dumps({**answer, "why": "It yields 5.6% a year."}),
+    "figures in its prose": lambda answer, _: json.dumps({**answer, "why": ["It yields 5.6% a year."]}),
     "the schema itself": lambda answer, _: json.dumps({"type": "object", "properties": answer}),
 }
 
@@ -88,7 +88,7 @@ class Weak:
         if asked.task != "decide":
             return {}
         at = self._chance.randrange(len(asked.payload["shortlist"]))
-        words = {"why": "This mix keeps to steady lending. {{choice_apy}}", "caution": "Rates move with demand."}
+        words = {"why": ["choice_apy"], "caution": ["rates_move"]}
         return {"candidate": asked.payload["shortlist"][at]["id"], "reasons": reasons_for(asked.payload, at), **words}
 
 
