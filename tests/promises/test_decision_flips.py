@@ -24,16 +24,6 @@ from tools.records import Mandate, Recommendation
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-# Wordings that the reader takes for another wish, each with what it makes of them: to become fewer, never more. They
-# count as flips; the test fails for any other.
-OPEN = {
-    "Any chain but Arbitrum. Medium risk. 500,000 USD. Six months.",
-    "Could you look for 4% or more a year on $1.2M? High risk is acceptable, but I don't want more than four pools.",
-    "A quarter of a million dollars at medium risk; avoid Curve and impermanent loss",
-    "Stay away from Curve and from impermanent loss. $250,000. Medium risk.",
-    "10m dollars / high / 12 months / TVL >= $50m",
-    "8 btc, balanced, one quarter",
-}
 
 
 class Wording(NamedTuple):
@@ -115,13 +105,7 @@ def test_every_wording_is_read_as_the_same_mandate(ledger: Ledger) -> None:
     for wording in some(WORDINGS, 40):
         found = read(wording.question).mandate
         tally.add(wording.name, [] if found == wording.mandate else ["another mandate"], wording.question)
-    assert unexpected(tally.examples) == set()
-    assert tally.violations <= len(OPEN)
-
-
-def unexpected(examples: list[str]) -> set[str]:
-    """Return the questions among examples of flips that are not known to be misread."""
-    return {example.partition(": ")[2] for example in examples} - OPEN
+    assert tally.violations == 0, tally.examples
 
 
 def test_every_wording_leads_to_the_same_decision(market: Bazaar, ledger: Ledger) -> None:
@@ -132,12 +116,12 @@ def test_every_wording_leads_to_the_same_decision(market: Bazaar, ledger: Ledger
         if wording.name in names:
             same = market.decided(wording.question) == decision_of(market.solved(wording.mandate))
             tally.add(wording.name, [] if same else ["another decision"], wording.question)
-    assert unexpected(tally.examples) == set()
+    assert tally.violations == 0, tally.examples
 
 
 def test_the_words_of_a_question_do_not_enter_the_decision(market: Bazaar, ledger: Ledger) -> None:
     tally = ledger.open("decision flips", "the question in full against its mandate alone, nothing shared")
-    for wording in some([one for one in WORDINGS if one.question not in OPEN][::5], 1):
+    for wording in some(WORDINGS[::5], 1):
         found, _ = advise(wording.question, bazaar(), settings=SETTINGS, now=NOW)
         same = substance(found) == substance(market.solved(wording.mandate))
         tally.add(wording.name, [] if same else ["another record"], wording.question)
@@ -161,13 +145,13 @@ def test_a_model_that_words_things_differently_decides_the_same(server: Server, 
             plain = stand.run("as given", server.seat(chooses(1, **texts)), given=wording.mandate)
             expected[wording.name] = decision_of(plain)
         found = stand.run(wording.question, server.seat(varied(chooses(1, **texts), SEED + number)))
-        assert (found.rationale.author, found.usage.fallback) == ("scripted", []) or wording.question in OPEN
+        assert (found.rationale.author, found.usage.fallback) == ("scripted", [])
         pages.add(found.rationale.markdown)
         same = decision_of(found) == expected[wording.name]
         tally.add(wording.name, [] if same else ["another decision"], wording.question)
     tally.facts["different pages"] = len(pages)
     assert len(pages) > len(expected) or not FULL
-    assert unexpected(tally.examples) == set()
+    assert tally.violations == 0, tally.examples
 
 
 # The market's own form.

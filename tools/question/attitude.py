@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from tools.question.grammar import Match
+from tools.question.lexicon import lexicon
 from tools.question.line import Draft, Line
 from tools.records import ProfileId, RiskLevel
 
@@ -15,6 +16,7 @@ PROFILE_RISK: Mapping[str, RiskLevel] = {
     "aggressive_growth": "high", "maximum_yield": "high", "high_risk": "high",
 }  # fmt: skip
 _LEVELS: tuple[RiskLevel, ...] = ("low", "medium", "high")
+_SEPARATORS = frozenset({"/", ",", ";", "|", ".", "-", "–"})
 
 
 def read_attitude(line: Line, draft: Draft, intent: str) -> None:
@@ -94,6 +96,7 @@ def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> li
     silent = [*line.find("risk.neutral"), *weak, *(match for matches in profiles.values() for match in matches)]
     found = [(match, level) for level in _LEVELS for match in line.find(f"risk.{level}")]
     heard = [(m, level) for m, level in _apart(found) if not any(_covers(other, m) for other in silent)]
+    heard += [(Match(place, place + 1, {}), level) for place, level in _bare_levels(line)]
     for match in line.find("risk.range_of_risk"):
         named = [level for level in _LEVELS if line.has(f"risk.{level}_word", match.span)]
         heard += [(match, level) for level in named]
@@ -104,6 +107,15 @@ def _levels(line: Line, draft: Draft, profiles: Mapping[str, list[Match]]) -> li
             draft.note(line, line.clause_of(match.start))
         line.use(match.span)
     return levels
+
+
+def _bare_levels(line: Line) -> Iterator[tuple[int, RiskLevel]]:
+    """Yield ``low`` or ``high`` where it stands alone in a list: ``10m dollars / high / 12 months``."""
+    ends = _SEPARATORS | {""}
+    for place in line.whole:
+        word = line.word(place)
+        if word in {"low", "high"} and line.word(place - 1) in ends and line.word(place + 1) in ends:
+            yield place, "low" if word == "low" else "high"
 
 
 def _apart(found: list[tuple[Match, RiskLevel]]) -> list[tuple[Match, RiskLevel]]:
@@ -131,6 +143,8 @@ def read_impermanent_loss(line: Line, draft: Draft) -> None:
     for match in line.find("il.term"):
         clause = line.clause_of(match.start)
         verdict = _verdict(line, clause, match)
+        if verdict is None:
+            verdict = _verdict(line, _going_on(line, clause, match), match)
         if verdict is not None:
             verdicts.append((verdict, clause))
         elif line.has("il.lessen", clause) and line.used.isdisjoint(match.span):
@@ -141,6 +155,14 @@ def read_impermanent_loss(line: Line, draft: Draft) -> None:
     for verdict, span in verdicts:
         draft.put("allow_il", verdict, "impermanent loss")
         line.use(place for place in span if not line.lexemes[place].readings or line.lexemes[place].get("num") == 0)
+
+
+def _going_on(line: Line, clause: range, term: Match) -> range:
+    """Return the clause with the one that it goes on from: ``avoid Curve and impermanent loss``."""
+    opening = {line.word(place) for place in range(clause.start, term.start)}
+    if line.word(clause.start - 1) == "and" and clause.start >= 2 and opening <= {"from", "any", "of"}:
+        return range(line.clause_of(clause.start - 2).start, clause.stop)
+    return clause
 
 
 def _verdict(line: Line, clause: range, term: Match) -> bool | None:
@@ -158,8 +180,21 @@ def _verdict(line: Line, clause: range, term: Match) -> bool | None:
 
 
 def _named_between(line: Line, match: Match, term: Match) -> bool:
-    """Tell whether the words speak of something else that stands before the term: ``no USDe, IL is fine``."""
-    return any(line.lexemes[place].readings for place in range(match.end, term.start))
+    """Tell whether the words speak of something else that stands before the term: ``no USDe, IL is fine``.
+
+    ``Avoid Curve and impermanent loss`` speaks of both.
+    """
+    between = range(match.end, term.start)
+    named = [place for place in between if line.lexemes[place].readings]
+    return bool(named) and not _listed(line, named, between)
+
+
+def _listed(line: Line, named: list[int], between: range) -> bool:
+    """Tell whether names and a term behind them are one list, joined by a last ``and``."""
+    linking = lexicon().words("names.glue") | lexicon().words("names.glue_words")
+    rest = [line.word(place) for place in between if place not in named]
+    last = next((word for word in reversed(rest) if word not in {"from", "any", "of"}), "")
+    return last in {"and", "or", "nor", "&", "plus"} and line.word(named[-1] + 1) in linking and {*rest} <= linking
 
 
 def _distance(match: Match, term: Match) -> int:

@@ -42,7 +42,8 @@ def _candidates(line: Line) -> list[tuple[int, range]]:
         line.use(match.span)
     for match in line.fresh("horizon.fits"):
         place = match.captures["days"]
-        bare = len(match.span) == 1 and "share" in line.lexemes[place].readings
+        share = len(match.span) == 1 and "share" in line.lexemes[place].readings
+        bare = share and line.clause_of(place) != match.span  # but "8 btc, balanced, one quarter"
         if not bare and not (match.start > 0 and line.word(match.start - 1) in {"%", "per"}):
             found.append((line.value(match, "days"), match.span))
             line.use(match.span)
