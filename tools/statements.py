@@ -75,7 +75,7 @@ STATEMENTS: Mapping[str, Statement] = {
         "The money is spread over protocols, so that all of it does not hang on any of them.", _PROTOCOL, "<=", 0.34
     ),
     "separate_risks": _why("What can break its pools differs from pool to pool.", _RISKS, ">=", 2.0),
-    "spread_over_issuers": _why("It does not hang on the coins of a single issuer.", _ISSUER, "<=", 0.5),
+    "spread_over_issuers": _why("It does not hang on the coins of a single issuer.", _ISSUER, "<=", 0.34),
     "easy_to_leave": _why(
         "The position is small beside what can be withdrawn, so it can be left when something breaks.",
         _POSITION, "<=", 0.01,
