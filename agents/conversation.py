@@ -32,9 +32,10 @@ from agents.workflow import Asker
 from tools.dialogue import Memory, NamedPool, Turn
 from tools.dialogue.answer import Answer, AnswerRun, AnswerSubject
 from tools.errors import PlimsollError
-from tools.records import SCHEMA_VERSION, Rationale, Recommendation, Usage
+from tools.records import SCHEMA_VERSION, Mandate, Rationale, Recommendation, Usage
 from tools.units import iso
 
+MOST_EARLIER = 20  # changes that can be taken back
 Keep = Callable[[Path, Answer], None]
 """Writes the answer beside its runs, whole or not at all."""
 
@@ -222,6 +223,7 @@ def _remembered(state: Talk, record: Recommendation | None) -> Memory:
     )
     return Memory(
         mandate=record.mandate,
+        earlier=_earlier(memory, record.mandate),
         as_of=dt.date.fromisoformat(record.market.snapshot_date) if record.market else None,
         outcome=record.outcome,
         pools=tuple(
@@ -233,6 +235,15 @@ def _remembered(state: Talk, record: Recommendation | None) -> Memory:
         ranked=tuple(one.id for one in ([chosen] if chosen else []) + ranked),
         subject=None,
     )
+
+
+def _earlier(memory: Memory, mandate: Mandate) -> tuple[Mandate, ...]:
+    """Return the mandates before this one; going back to the last of them takes it off."""
+    if memory.earlier[-1:] == (mandate,):
+        return memory.earlier[:-1]
+    if memory.mandate in (None, mandate) or memory.mandate.asset is None:
+        return memory.earlier
+    return (*memory.earlier, memory.mandate)[-MOST_EARLIER:]
 
 
 def _read(folder: Path, name: str) -> Recommendation:

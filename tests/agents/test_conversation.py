@@ -15,6 +15,7 @@ from agents.models import policy_seat
 from agents.solving import Solver
 from agents.state import Settings
 from plimsoll import runs, threads
+from tools.dialogue import Memory
 from tools.dialogue.answer import Answer
 from tools.errors import MandateError
 from tools.verify import verify_answer
@@ -41,6 +42,10 @@ class Talk:
         state = answer(self.graph, self.room, line, NOW)
         return self.read(len(state["said"]))
 
+    @property
+    def memory(self) -> Memory:
+        return self.graph.get_state({"configurable": {"thread_id": "t"}}).values["memory"]  # type: ignore[no-any-return]
+
     def read(self, number: int) -> Answer:
         return Answer.model_validate_json((self.room.turn_folder(number) / "answer.json").read_bytes())
 
@@ -55,6 +60,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Talk:
 LINES = {
     "less risk": ("what_if", "Medium risk instead of high"),
     "why these?": ("why", "Why this choice"),
+    "why so little in Aave?": ("why", "of the money: it pays"),
     "and without Aave?": ("what_if", "without Aave"),
     "make it 4 pools": ("what_if", "number of pools"),
     "why not the second one?": ("why_not", "behind"),
@@ -108,6 +114,21 @@ def test_a_limit_that_is_lifted_and_set_again_leads_back_to_the_same_choice(tmp_
     before = json.loads((talk.room.turn_folder(1) / "runs" / "choice" / "recommendation.json").read_text())
     assert first
     assert again["choice"] == before["choice"]
+
+
+def test_changes_are_taken_back_one_after_the_other(tmp_path: Path) -> None:
+    talk = Talk(tmp_path, paths=2_000)
+    talk.say(QUESTION)
+    first = talk.memory.mandate
+    talk.say("for 60 days")
+    second = talk.memory.mandate
+    talk.say("and without Aave?")
+    assert talk.say("why Morpho?").asked.kind in {"why", "why_not"}
+    talk.say("undo")
+    assert talk.memory.mandate == second
+    talk.say("undo")
+    assert (talk.memory.mandate, talk.memory.earlier) == (first, ())
+    assert talk.say("undo").asked.kind == "unclear"
 
 
 def test_a_line_that_cannot_be_carried_out_leaves_the_conversation_as_it_was(tmp_path: Path) -> None:

@@ -38,9 +38,15 @@ def about_answer(line: Line, memory: Memory, about: TurnKind | None) -> Turn | N
         return Turn(kind="flips", subject=subject, notes=[line.quote(line.whole)])
     if line.has("talk.why_not_do", line.whole):
         return None
-    if about == "why_not" or (line.has("talk.what_about", line.whole) and not line.has("talk.goes_on", line.whole)):
+    if about == "why_not" or _is_suggested(line):
         return _why_not(line, memory, subject)
     return _why_or_explain(line, memory, subject)
+
+
+def _is_suggested(line: Line) -> bool:
+    """Tell whether a line puts something forward: ``what about Aave?``, ``is sUSDe not better?``."""
+    better = line.has("talk.better", line.whole) and all(line.word(at) != "than" for at in line.whole)
+    return better or (line.has("talk.what_about", line.whole) and not line.has("talk.goes_on", line.whole))
 
 
 def _changed(line: Line, memory: Memory) -> Turn | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.dialogue.merging import changes_between, merge
 from tools.dialogue.records import Memory, Turn
-from tools.dialogue.sentences import EVENTS, SAY_WHAT, missing_numbers, why_unclear
+from tools.dialogue.sentences import EVENTS, NOTHING_TO_UNDO, SAY_WHAT, missing_numbers, why_unclear
 from tools.dialogue.subjects import subject_or_none
 from tools.dialogue.wishes import read_wishes
 from tools.question.line import Line
@@ -32,6 +32,19 @@ def change(line: Line, memory: Memory, before: Mandate) -> Turn:
         return Turn(kind="unclear", reason=SAY_WHAT.format(subject.words if subject else line.quote(line.whole)))
     turn = changed_mandate(line, memory, before)
     return turn or Turn(kind="unclear", reason=why_unclear(line, memory, read_wishes(line, memory, before)))
+
+
+def undone(line: Line, memory: Memory, before: Mandate) -> Turn | None:
+    """Return the mandate before the last change, where a line says nothing but to go back to it."""
+    fillers = line.words.words("talk.filler") | line.words.words("talk.opens")
+    said = {at for match in line.find("talk.undoes") for at in match.span}
+    rest = (line.word(at) for at in line.whole if at not in said)
+    if not said or any(word not in fillers and word.isalnum() for word in rest):
+        return None
+    if not memory.earlier:
+        return Turn(kind="unclear", reason=NOTHING_TO_UNDO)
+    mandate = memory.earlier[-1]
+    return Turn(kind="what_if", mandate=mandate, changes=changes_between(before, mandate))
 
 
 def _is_bare_name(line: Line) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.dialogue.asking import about_answer, concept_of, explains
-from tools.dialogue.changing import change
+from tools.dialogue.changing import change, undone
 from tools.dialogue.dates import UnreadableDay
 from tools.dialogue.merging import merge
 from tools.dialogue.records import Memory, Turn, TurnKind
@@ -39,6 +39,9 @@ def _read(line: Line, memory: Memory) -> Turn:
         return Turn(kind="out_of_scope", reason=out, subject=subject_or_none(line, memory))
     if memory.mandate is None or memory.mandate.asset is None:
         return _first(line, memory)
+    back = undone(line, memory, memory.mandate)
+    if back is not None:
+        return back
     if about != "changed" and states_new_question(line.text) and not _asksabout_answer(line, about):
         return _anew(line)
     try:

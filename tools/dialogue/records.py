@@ -50,12 +50,14 @@ class Subject(Record):
 class Memory(Record):
     """What was said before; an empty one has nothing but defaults.
 
-    ``mandate`` is that of the last solved turn, or what is known so far of one whose asset is still missing. ``as_of``
-    is the market's day of the last run, ``pools`` those of the last choice in the order of its table, ``ranked`` the
-    candidates' ids, the choice first and then by score. ``subject`` is what the last turn was about.
+    ``mandate`` is that of the last solved turn, or what is known so far of one whose asset is still missing;
+    ``earlier`` are those that were solved before it, the last one last, for a line that takes the last change back.
+    ``as_of`` is the market's day of the last run, ``pools`` those of the last choice in the order of its table,
+    ``ranked`` the candidates' ids, the choice first and then by score. ``subject`` is what the last turn was about.
     """
 
     mandate: Mandate | None = None
+    earlier: Annotated[tuple[Mandate, ...], Field(strict=False)] = ()
     as_of: Annotated[dt.date | None, Field(strict=False)] = None
     outcome: OutcomeKind | None = None
     pools: Annotated[tuple[NamedPool, ...], Field(strict=False)] = ()

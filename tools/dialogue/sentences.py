@@ -20,6 +20,7 @@ CANNOT_EXECUTE = (
     "deposit where."
 )
 NAME_SOMETHING = "Name what you mean: a pool, a protocol, a token, a chain, a profile or a place in the order."
+NOTHING_TO_UNDO = "There is nothing to go back to: nothing was changed before this answer."
 EVENTS = (
     "What can go wrong stands in the answer's risks and in `plimsoll risk stress`; here a what-if changes what you "
     "hold or a limit, for example 'what if I leave out Aave?'."

@@ -28,6 +28,32 @@ def test_a_new_question_leaves_the_limits_before_behind() -> None:
     assert (turn.kind, turn.forget) == ("recommend", True)
 
 
+def test_a_change_is_taken_back_by_a_line_that_says_nothing_else() -> None:
+    now = load_memories()["usd"]
+    assert now.mandate is not None
+    before = now.mandate.model_copy(update={"horizon_days": 44})
+    memory = now.model_copy(update={"earlier": (before,)})
+    for text in (
+        "undo",
+        "undo that please",
+        "ok, never mind",
+        "go back to the previous one",
+        "take that back",
+        "revert",
+    ):
+        turn = read_turn(text, memory)
+        assert (turn.kind, turn.mandate, [one.field for one in turn.changes]) == ("what_if", before, ["horizon_days"])
+        assert "nothing to go back to" in (read_turn(text, now).reason or "")
+    for text in ("never mind Curve", "undo the 25% cap", "go back to 250k", "forget about Aave"):
+        assert read_turn(text, memory).mandate != before
+
+
+def test_whether_something_is_better_asks_why_it_is_not_held() -> None:
+    for text in ("is sUSDe not better?", "isn't sUSDe better?", "would sUSDe be safer?"):
+        turn = after("usd", text)
+        assert (turn.kind, turn.subject and turn.subject.tokens) == ("why_not", ["SUSDE"])
+
+
 def test_a_level_of_risk_takes_the_place_of_a_named_profile() -> None:
     for text in ("high risk", "more risk"):
         mandate = after("exact", text).mandate
