@@ -207,6 +207,8 @@ def _compare(turn: Turn, desk: Desk) -> Inquiry:
     ids = _candidates_meant(subject, before)
     if ids:
         return Inquiry({"compared": ids})
+    if not subject.is_named and before.choice is not None:  # "with a Treasury bill", "just holding"
+        return Inquiry({"idle": True})
     if not subject.families:
         return Inquiry(reason="Say what to compare the choice with: a profile, a weight method or a protocol.")
     for place, family in enumerate(subject.families[:MOST_SUBJECTS]):

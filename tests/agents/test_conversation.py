@@ -68,6 +68,7 @@ LINES = {
     "what does each limit cost me?": ("prices", "price of the limit"),
     "what would change your mind?": ("mind", "out of it at"),
     "explain CVaR to me": ("explain", "For what was chosen here it is"),
+    "compare it with a Treasury bill": ("compare", "holding"),
     "compare with equal weights": ("compare", "independent risks"),
     "will ETH go up next month?": ("out_of_scope", "predict"),
 }

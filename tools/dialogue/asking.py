@@ -103,7 +103,8 @@ def _why_or_explain(line: Line, memory: Memory, subject: Subject | None) -> Turn
     if intent_of(line) == "compare" or line.has("talk.compare", line.whole):
         if subject is None and concept is not None and not line.has("talk.benchmark", line.whole):
             return Turn(kind="explain", concept=concept)
-        return Turn(kind="compare", subject=subject or _other_subject(line))
+        named_here = None if subject is memory.subject else subject
+        return Turn(kind="compare", subject=named_here or _other_subject(line) or subject)
     if not explains(line):
         return None
     named = subject is not None and subject.is_named
