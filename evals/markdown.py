@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from evals.records import CaseResult, SuiteResult
 from evals.registry import suite_named
-from evals.suite import Table
+from evals.suite import Cells, Table
 from tools.units import safe_label
 
 LONGEST = 160  # characters of a reason
@@ -14,9 +14,7 @@ LONGEST = 160  # characters of a reason
 
 def lines(results: Sequence[SuiteResult]) -> Iterator[str]:
     """Yield the lines: a table of all suites, the cases that failed, each suite's own tables but the finest ones."""
-    yield from _table(
-        ("suite", "subject", "cases", "passed", "seconds a case", "calls of the seat"), _overview(results)
-    )
+    yield from table(*overview(results))
     for result in results:
         failed = [case for case in result.cases if not case.passed]
         if failed:
@@ -28,11 +26,13 @@ def lines(results: Sequence[SuiteResult]) -> Iterator[str]:
             if isinstance(section, Table) and section.rows and section.in_documents:
                 yield f"**{section.title}**"
                 yield ""
-                yield from _table(section.columns, section.rows)
+                yield from table(section.columns, section.rows)
 
 
-def _overview(results: Sequence[SuiteResult]) -> list[tuple[str, ...]]:
-    return [
+def overview(results: Sequence[SuiteResult]) -> tuple[Cells, list[Cells]]:
+    """Return columns and rows of a table of all suites."""
+    columns = ("suite", "subject", "cases", "passed", "seconds a case", "calls of the seat")
+    return columns, [
         (
             result.suite,
             safe_label(result.subject),
@@ -52,7 +52,8 @@ def _why(case: CaseResult) -> str:
     return "; ".join(f"`{name}` {safe_label(score.explanation, LONGEST)}" for name, score in failed.items())
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table, and an empty one."""
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)
     for row in rows:
