@@ -152,9 +152,10 @@ def ablation(
     """Switch off each agent, switch and limit in turn, and write what that costs into a page (about half an hour)."""
     from evals import ablation_tables
     from evals.ablation import study
-    from evals.allocation_tables import rewrite
+    from evals.allocation_tables import around, rewrite
     from tools.market.sources.folder import FolderSource
 
+    around(page, ablation_tables.GENERATED)  # a page that cannot take the tables ends here, before any work
     subject = _subject(model)
     with progress_bar("Switching off") as progress:
         found = study(FolderSource(source), _differences, model, subject.seat, progress=progress)

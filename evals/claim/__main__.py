@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evals.allocation_tables import rewrite
+from evals.allocation_tables import around, rewrite
 from evals.claim.study import PERIODS, study
 from evals.claim.tables import GENERATED, page_lines
 from tools.errors import PlimsollError
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         source = FolderSource(given.source)
+        around(given.out, GENERATED)  # before any work
         rewrite(given.out, list(page_lines([study(source, period) for period in PERIODS])), GENERATED)
     except PlimsollError as error:
         sys.stderr.write(f"{error}\n")
