@@ -87,6 +87,21 @@ def figures(returns: FloatArray, staking: float, trials: Sequence[FloatArray], t
     )
 
 
+def range_of(
+    returns: FloatArray,
+    measure: Callable[[FloatArray], FloatArray],
+    block_days: int = BLOCK_DAYS,
+    draws: int = DRAWS,
+) -> Interval:
+    """Return a measure of one series (n_days,) with the range of ``LEVEL`` of its block resamples.
+
+    Raises ValueError for a series shorter than two blocks.
+    """
+    if returns.ndim != 1 or returns.size < 2 * block_days:
+        raise ValueError(f"a series of at least {2 * block_days} days, not {returns.shape}")
+    return interval(float(measure(returns)), measure(returns[block_places(returns.size, block_days, draws)]), LEVEL)
+
+
 def difference(
     own: FloatArray, rival: FloatArray, staking: float, block_days: int = BLOCK_DAYS, draws: int = DRAWS
 ) -> Difference:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evals.claim.events import Events, Losses, days_held, least_loss, prices_of_trades
-from evals.claim.figures import Difference, Figures, annual_return, difference, figures, sharpe, volatility
+from evals.claim.figures import Difference, Figures, annual_return, difference, figures, range_of, sharpe, volatility
 from evals.claim.record import Panel, eth_returns, read_panel
 from evals.claim.walk import (
     HELD_DAYS,
@@ -25,6 +25,7 @@ from evals.claim.walk import (
     seen_before,
     walk,
 )
+from evals.outcomes import Interval
 from tools.errors import SourceError
 from tools.market.sources.folder import FolderSource
 from tools.strategies.rates import dated_rates
@@ -78,10 +79,15 @@ class AllIn(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A strategy of the period: net figures, what it has more than equal weights, all-in, and how it traded."""
+    """A strategy of the period: net figures, what it has more than equal weights, all-in, and how it traded.
+
+    ``kept`` is the return after costs and ``ratio`` the Sharpe ratio over 0 before them, with their ranges.
+    """
 
     figures: Figures
     gross: Figures
+    kept: Interval
+    ratio: Interval
     more: Difference | None
     all_in: AllIn
     turnover: float
@@ -175,6 +181,8 @@ def _outcome(
     return Outcome(
         net,
         figures(one.gross, staking, trials, TRIED),
+        range_of(one.net, annual_return),
+        range_of(one.gross, sharpe),
         None if one is rival else _more(one, rival, staking),
         _all_in(one.net, net, losses, staking - staked.expected, ether, bill),
         sum(held.turnover for held in one.held[1:]),

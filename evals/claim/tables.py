@@ -85,15 +85,15 @@ def _series(study: Study) -> Iterator[str]:
 
 def _carry(study: Study) -> Iterator[str]:
     yield (
-        "| strategy | return | after costs | volatility | Sharpe over 0 | by Lo | Sharpe over staking, after costs "
-        "| deflated | turnover | months without an answer |"
+        "| strategy | return | after costs (95% of resamples) | volatility | Sharpe over 0 (95%) | by Lo "
+        "| Sharpe over staking, after costs | deflated | turnover | months without an answer |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for name, one in study.outcomes.items():
         gross, net = one.gross, one.figures
         cells = (
-            named(name), percent(gross.annual_return), percent(net.annual_return), percent(gross.volatility, 3),
-            ratio(gross.sharpe, 1), ratio(gross.sharpe_lo, 1), _over_staking(name, one), _chance(name, net.deflated),
+            named(name), percent(gross.annual_return), _kept(one), percent(gross.volatility, 3),
+            ranged(one.ratio, 1), ratio(gross.sharpe_lo, 1), _over_staking(name, one), _chance(name, net.deflated),
             f"{one.turnover:.0%}", str(sum(one.fell_back.values())),
         )  # fmt: skip
         yield "| " + " | ".join(cells) + " |"
@@ -101,6 +101,10 @@ def _carry(study: Study) -> Iterator[str]:
     for reason, name in reasons.items():
         yield ""
         yield f"`{name}` had no answer in a month, held alike instead: {reason}."
+
+
+def _kept(one: Outcome) -> str:
+    return f"{percent(one.kept.mean)} ({percent(one.kept.low)} to {percent(one.kept.high)})"
 
 
 def _over_staking(name: str, one: Outcome) -> str:
@@ -197,6 +201,11 @@ def ratio(value: float | None, decimals: int) -> str:
 def points(value: Interval, decimals: int) -> str:
     """Show a difference of fractions in percentage points with its range."""
     return spread(Interval(100.0 * value.mean, 100.0 * value.low, 100.0 * value.high, value.level), decimals)
+
+
+def ranged(value: Interval, decimals: int) -> str:
+    """Show a figure with its range."""
+    return f"{value.mean:.{decimals}f} ({value.low:.{decimals}f} to {value.high:.{decimals}f})"
 
 
 def spread(value: Interval, decimals: int) -> str:

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from evals.claim.figures import annual_return, difference, figures, sharpe, sharpe_difference_error, volatility
+from evals.claim.figures import (
+    annual_return,
+    difference,
+    figures,
+    range_of,
+    sharpe,
+    sharpe_difference_error,
+    volatility,
+)
 from evals.claim.record import Named, Panel, read_panel
 from evals.claim.study import EQUAL, LEAST_LOSS, STAKED, Period, study
 from evals.claim.tables import page_lines
@@ -42,6 +50,16 @@ def test_what_is_better_by_a_known_margin_is_found_better() -> None:
     assert found.annual_return.low == pytest.approx(gain, rel=0.01)  # the noise is shared, so the margin is certain
     assert found.sharpe.low > 0.0
     assert abs(found.volatility.mean) < 1e-15
+
+
+def test_a_range_holds_what_made_the_series() -> None:
+    returns = RNG.normal(1e-4, 1e-3, 730)
+    found = range_of(returns, annual_return)
+    assert found.mean == float(annual_return(returns))
+    assert found.low < np.expm1(365 * np.log1p(1e-4)) < found.high
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 1e-3 * 365 / math.sqrt(730), rel=0.25)
+    with pytest.raises(ValueError, match="at least 60"):
+        range_of(returns[:59], annual_return)
 
 
 def test_two_of_the_same_kind_are_not_told_apart() -> None:
