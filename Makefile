@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 FORECAST := .venv-forecast/bin
+INSPECT := .venv-inspect/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MARKET ?= ../shared/market
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test evals check lint types imports forgeries promises peers bench parity forecast forecast-test postgres postgres-test conversation lock clean
+.PHONY: help demo test evals check lint types imports forgeries promises peers bench parity forecast forecast-test inspect-test postgres postgres-test conversation lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -87,6 +88,18 @@ forecast: .venv-forecast/ready ## set up torch and statsforecast in .venv-foreca
 forecast-test: .venv-forecast/ready ## run the tests of the forecasts with torch and statsforecast; fails where they are not to be had
 	$(FORECAST)/python -m pytest tests/tools/forecast tests/plimsoll/test_forecast.py
 
+# inspect-ai cannot have every version that is pinned for the project's own environment.
+.venv-inspect/ready: requirements/inspect.txt pyproject.toml
+	@test -x $(INSPECT)/python || $(PYTHON) -m venv .venv-inspect
+	@echo "Installing inspect-ai, pinned, into .venv-inspect ..."
+	@$(INSPECT)/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/inspect.txt
+	@$(INSPECT)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+inspect-test: .venv-inspect/ready ## run the test of the tasks for inspect-ai, with its scripted model
+	@# inspect-ai leaves streams open when it ends, which is nothing that a test of ours could close.
+	$(INSPECT)/python -m pytest -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning tests/evals/test_inspect_tasks.py
+
 postgres: .venv/dev ## install the extra that remembers conversations in PostgreSQL
 	$(PIP) install --require-hashes -r requirements/postgres.txt
 
@@ -107,6 +120,10 @@ lock: ## resolve the pinned requirements again (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra fast pyproject.toml requirements/build.in requirements/dev.in requirements/peers.in -c requirements/dev.txt -o requirements/peers.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra postgres pyproject.toml requirements/build.in requirements/dev.in -c requirements/dev.txt -o requirements/postgres.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in requirements/forecast.in -c requirements/dev.txt -o requirements/forecast.txt
+	# As pinned for dev, but for python-dateutil: what inspect-ai uses to reach storage wants version 2, pandas takes either.
+	mkdir -p out
+	sed -n 's/ \\$$//p' requirements/dev.txt | grep -v -e '^ ' -e '^python-dateutil==' > out/pins.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q --extra inspect pyproject.toml requirements/build.in requirements/dev.in -c out/pins.txt -o requirements/inspect.txt
 
 clean: ## remove the environment and what the runs left in out/
-	rm -rf .venv .venv-peers .venv-forecast out build *.egg-info
+	rm -rf .venv .venv-peers .venv-forecast .venv-inspect out build *.egg-info

@@ -275,14 +275,23 @@ def dollars(value: float) -> str:
     return f"${value:,.6g}"
 
 
-def rewrite(page: Path, lines: Sequence[str]) -> None:
+def rewrite(page: Path, lines: Sequence[str], marks: tuple[str, str] = GENERATED) -> None:
     """Put ``lines`` between the marks of a page; raises UsageError where it has none."""
+    before, after = around(page, marks)
+    write_atomically(page, "\n".join([before, "", *lines, after]).encode())
+
+
+def around(page: Path, marks: tuple[str, str]) -> tuple[str, str]:
+    """Return what stands before and after the generated part of a page, its marks included.
+
+    Raises UsageError for a page that cannot be read or has no such part: to be called before any long work.
+    """
     try:
         text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {page}: {error.strerror}") from error
-    before, start, rest = text.partition(GENERATED[0])
-    _, end, after = rest.partition(GENERATED[1])
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {page}: {error}") from error
+    before, start, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not start or not end:
-        raise UsageError(f"{page} has no part between {GENERATED[0]!r} and {GENERATED[1]!r}")
-    write_atomically(page, "\n".join([before + start, "", *lines, end + after]).encode())
+        raise UsageError(f"{page} has no part between {marks[0]!r} and {marks[1]!r}")
+    return before + start, end + after

@@ -89,7 +89,7 @@ def read_panel(
     ``SourceError`` where the folder holds no chart of an eligible pool.
     """
     source = FolderSource(folder)
-    labels, charts = _labels(folder, source), _charts(folder, source, until or dt.date.max)
+    labels, charts = labels_of(folder, source), _charts(folder, source, until or dt.date.max)
     held = {pool_id: assets for pool_id in charts if (assets := _assets_of(labels.get(pool_id)))}
     pools = tuple(sorted(held))
     if not pools:
@@ -341,7 +341,8 @@ class _View:
         return parse_rows([row | names])
 
 
-def _labels(folder: Path, source: FolderSource) -> dict[str, Label]:
+def labels_of(folder: Path, source: FolderSource) -> dict[str, Label]:
+    """Return what each pool is called in any snapshot of a folder; the newest snapshot has the last word."""
     labels: dict[str, Label] = {}
     for path in sorted((folder / "pools").glob("*.json.gz")):
         labels |= parse_rows(source.pools(dt.date.fromisoformat(path.name.removesuffix(".json.gz")))).labels

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tools.market.quality import MAX_APY, MAX_GAP_DAYS
 from tools.market.snapshot import RawRow
@@ -22,6 +23,8 @@ from tools.units import DAYS_PER_YEAR, FloatArray, daily_return, from_percent
 BLOCK_DAYS = 10
 DRAWS = 2_000
 _STREAM = 20_240_930  # of the bootstrap: the same resamples on every machine
+
+IndexArray = npt.NDArray[np.int64]
 
 
 class Paid(NamedTuple):
@@ -63,7 +66,7 @@ class Outcome(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A mean with the range that holds ``level`` of its resamples."""
+    """A mean, or another figure in its place, with the range that holds ``level`` of its resamples."""
 
     mean: float
     low: float
@@ -71,14 +74,14 @@ class Interval(NamedTuple):
     level: float
 
 
-def paid(chart: Sequence[RawRow], decided: dt.date, days: int) -> Paid:
+def paid(chart: Sequence[RawRow], decided: dt.date, days: int, longest_gap_days: int = MAX_GAP_DAYS) -> Paid:
     """Read what a pool paid on the ``days`` days after ``decided``; of several rows of a day the last one counts.
 
     A rate outside [0, 1000 %] or that is no finite number is no rate. Days without one take the last rate (that of the
-    decision's day or the three before it included) for at most three days, then 0: money in a pool that no longer
-    reports is taken to earn nothing.
+    decision's day or the three before it included) for at most ``longest_gap_days``, then 0: money in a pool that no
+    longer reports is taken to earn nothing.
     """
-    rates = _rates(chart)
+    rates = rates_of(chart)
     last, silent = _known_on(rates, decided)
     apy, carried, unpaid = np.zeros(days), 0, 0
     for day in range(days):
@@ -86,7 +89,7 @@ def paid(chart: Sequence[RawRow], decided: dt.date, days: int) -> Paid:
         silent = 0 if rate is not None else silent + 1
         if rate is not None:
             last = rate
-        elif silent <= MAX_GAP_DAYS:
+        elif silent <= longest_gap_days:
             carried += 1
         else:
             last, unpaid = 0.0, unpaid + 1
@@ -103,7 +106,8 @@ def _known_on(rates: Mapping[str, float], day: dt.date) -> tuple[float, int]:
     return 0.0, MAX_GAP_DAYS
 
 
-def _rates(chart: Sequence[RawRow]) -> dict[str, float]:
+def rates_of(chart: Sequence[RawRow]) -> dict[str, float]:
+    """Return the usable APYs of a chart by day; a rate outside [0, 1000 %] or that is no finite number is none."""
     rates: dict[str, float] = {}
     for row in chart:
         stamp, percent = row.get("timestamp"), row.get("apy")
@@ -169,11 +173,22 @@ def bootstrap_mean(
     series = checked(values, "values", 1)
     if series.size < 2 * block_days:
         raise ValueError(f"values: {series.size} days are fewer than two blocks of {block_days}")
+    means = np.add.reduce(series[block_places(series.size, block_days, draws)], axis=1) / series.size
+    return interval(math.fsum(series) / series.size, means, level)
+
+
+def block_places(days: int, block_days: int, draws: int) -> IndexArray:
+    """Return the days (n_draws, n_days) that each resample of a circular block bootstrap takes, in their order.
+
+    Several series read at the same places are resampled in pairs: what they shared on a day they share in each draw.
+    """
     random = np.random.Generator(np.random.PCG64(_STREAM))
-    blocks = math.ceil(series.size / block_days)
-    starts = random.integers(series.size, size=(draws, blocks))
-    places = (starts[:, :, None] + np.arange(block_days)).reshape(draws, -1)[:, : series.size] % series.size
-    means = np.sort(np.add.reduce(series[places], axis=1) / series.size)
-    outside = round(draws * (1.0 - level) / 2.0)
-    mean = math.fsum(series) / series.size
-    return Interval(mean, float(means[outside]), float(means[draws - 1 - outside]), level)
+    starts = random.integers(days, size=(draws, math.ceil(days / block_days)))
+    return np.asarray((starts[:, :, None] + np.arange(block_days)).reshape(draws, -1)[:, :days] % days)
+
+
+def interval(value: float, resamples: FloatArray, level: float) -> Interval:
+    """Return a figure with the range that holds ``level`` of its ``resamples`` (n_draws,)."""
+    ordered = np.sort(resamples)
+    outside = round(ordered.size * (1.0 - level) / 2.0)
+    return Interval(value, float(ordered[outside]), float(ordered[ordered.size - 1 - outside]), level)

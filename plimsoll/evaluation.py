@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,11 @@ from plimsoll.terminal import echo, progress_bar
 from tools.errors import UsageError
 
 if TYPE_CHECKING:
+    from agents.state import Context
     from evals.comparison import Comparison
     from evals.executors import Executor
     from evals.records import Subject, SuiteResult
+    from tools.records import Recommendation
 
 app = typer.Typer(
     help="Evaluations: how good the advice is, suite by suite, for the embedded policy or a model.",
@@ -135,6 +138,38 @@ def judge(
     echo(table.title)
     for row in (table.columns, *table.rows):
         echo("  ".join(f"{cell:>{width}}" for cell, width in zip(row, JUDGED_WIDTHS, strict=True)))
+
+
+@app.command("ablation")
+def ablation(
+    source: Annotated[Path, typer.Option("--source", metavar="FOLDER", help="a recorded market")],
+    page: Annotated[Path, typer.Option("--page", metavar="FILE", help="the page to write")] = Path("docs/ablation.md"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", envvar="PLIMSOLL_MODEL", help="an OpenAI-compatible model in the seat"),
+    ] = None,
+) -> None:
+    """Switch off each agent, switch and limit in turn, and write what that costs into a page (about half an hour)."""
+    from evals import ablation_tables
+    from evals.ablation import study
+    from evals.allocation_tables import around, rewrite
+    from tools.market.sources.folder import FolderSource
+
+    around(page, ablation_tables.GENERATED)  # a page that cannot take the tables ends here, before any work
+    subject = _subject(model)
+    with progress_bar("Switching off") as progress:
+        found = study(FolderSource(source), _differences, model, subject.seat, progress=progress)
+    rewrite(page, list(ablation_tables.page_lines(found)), ablation_tables.GENERATED)
+    echo(f"written: {page}")
+
+
+def _differences(recommendation: Recommendation, context: Context) -> int:
+    """Save a run as a user would, and count what the independent checker finds wrong with it."""
+    from plimsoll.runs import save
+    from tools.verify import verify
+
+    with tempfile.TemporaryDirectory() as folder:
+        return len(verify(save(Path(folder) / "run", recommendation, context, pictures=False)).differences)
 
 
 def _run(name: str, out: Path, subject: Subject, executor: Executor, fast: bool) -> SuiteResult:

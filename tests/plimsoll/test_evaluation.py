@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from scripted_model import says, serve
+from small_market import NOW, QUESTION, market
 from typer.testing import CliRunner
 
+from agents.state import Settings
+from agents.workflow import advise
 from evals.registry import SUITES
 from plimsoll.cli import app
-from plimsoll.evaluation import GENERATED
+from plimsoll.evaluation import GENERATED, _differences
 from tools.errors import UsageError
 
 
@@ -50,6 +53,26 @@ def test_report_rewrites_the_generated_part_of_a_page(tmp_path: Path) -> None:
     assert "| intake | policy | 56 |" in text
     page.write_text("no marks")
     assert isinstance(plimsoll("report", "--out", str(tmp_path), "--page", str(page)).exception, UsageError)
+
+
+def test_an_ablation_that_could_not_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "pools").mkdir()
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    refused = plimsoll("ablation", "--source", str(tmp_path), "--page", str(page))
+    assert isinstance(refused.exception, UsageError)
+    assert "has no part between" in str(refused.exception)
+    assert page.read_text() == "no marks"
+    missing = plimsoll("ablation", "--source", str(tmp_path), "--page", str(tmp_path / "none.md"))
+    assert "cannot read" in str(missing.exception)
+
+
+def test_an_ablation_verifies_whole_runs() -> None:
+    found, context = advise(QUESTION, market(), settings=Settings(), now=NOW)
+    assert _differences(found, context) == 0
+    better = found.candidates[0].metrics | {"portfolio_apy": 0.5}
+    forged = [found.candidates[0].model_copy(update={"metrics": better}), *found.candidates[1:]]
+    assert _differences(found.model_copy(update={"candidates": forged}), context) > 0
 
 
 def test_fail_under_and_compare_decide_the_exit(tmp_path: Path) -> None:

@@ -74,12 +74,18 @@ class Outlook:
     def covariance(self, pools: Sequence[Pool], days: int) -> FloatArray:
         """Return the covariance (n_pools, n_pools) of a year's return, yield and events together.
 
-        That of yields is shrunk (``tools.optimize.moments``); that of a compound Poisson loss is Σ rate · E[L²] · share
-        · share.
+        That of yields is shrunk (``tools.optimize.moments``).
+        """
+        return np.asarray(_carry_covariance(daily_returns(pools, days)) + self.event_covariance(pools))
+
+    def event_covariance(self, pools: Sequence[Pool]) -> FloatArray:
+        """Return the covariance (n_pools, n_pools) of what events take in a year.
+
+        A compound Poisson loss: Σ rate · E[severity²] · share · share.
         """
         lost, (low, high) = self.lost[self._rows(pools)], self.severities.T
         squares = self.rates * (low * low + low * high + high * high) / 3.0
-        return np.asarray(_carry_covariance(daily_returns(pools, days)) + np.einsum("ik,k,jk->ij", lost, squares, lost))
+        return np.asarray(np.einsum("ik,k,jk->ij", lost, squares, lost))
 
     def years(self, pools: Sequence[Pool], days: int) -> Years:
         """Return the years as scenarios for these pools; those in which nothing strikes them are one, the first."""

@@ -37,8 +37,8 @@ def risk_free_rate(asset: Asset, market: Market) -> RiskFree:
     if staked is not None:
         return RiskFree(rate=staked, source=f"stETH on Lido, mean of the 30 days to {market.as_of.isoformat()}")
     this_month = market.as_of.isoformat()[:7]
-    known = [entry for entry in _rates(asset) if entry.month < this_month]
-    newest = known[-1] if known else _rates(asset)[0]
+    known = [entry for entry in dated_rates(asset) if entry.month < this_month]
+    newest = known[-1] if known else dated_rates(asset)[0]
     if asset == "BTC":
         return RiskFree(rate=newest.rate, source=newest.source)
     age = _months(newest.month, this_month)
@@ -61,7 +61,8 @@ def _months(earlier: str, later: str) -> int:
 
 
 @functools.cache
-def _rates(asset: Asset) -> tuple[DatedRate, ...]:
+def dated_rates(asset: Asset) -> tuple[DatedRate, ...]:
+    """Return the monthly rates on file for an asset, the oldest first."""
     text = (resources.files(__package__) / "data" / "risk_free.csv").read_text(encoding="utf-8")
     rows = (row for row in csv.DictReader(text.splitlines()) if row["asset"] == asset)
     return tuple(
