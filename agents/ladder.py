@@ -2,9 +2,9 @@
 
     json_schema → tool_call → json_mode → text
 
-A seat begins on the highest rung that is not known to be missing and steps down when the server refuses, or answers
-with nothing. The prompt is the same on every rung, so a server that ignores the form still answers with JSON in text.
-What was found is remembered for each address and model, so that only the first run pays for finding out.
+A seat begins on the highest rung that is not known to be missing, steps down when the server refuses, and to plain text
+when it answers with nothing. The prompt is the same on every rung, so a server that ignores the form still answers with
+JSON in text. What was found is remembered for each address and model, so that only the first run pays for finding out.
 """
 
 from __future__ import annotations

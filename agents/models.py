@@ -219,7 +219,10 @@ class Seat:
         return value
 
     def _heard(self, asked: _Asked, messages: Sequence[BaseMessage]) -> tuple[Rung, Reply]:
-        """Ask on the seat's rung, and one further down for as long as the server refuses or says nothing."""
+        """Ask on the seat's rung, further down while the server refuses, and in text where it said nothing.
+
+        An empty answer may have been paid for, so it counts as one that is mended, and not every rung is tried.
+        """
         while True:
             entry = self._outcome(asked, messages)
             rung: Rung = entry.get("rung", TEXT)
@@ -229,10 +232,12 @@ class Seat:
                 if rung == TEXT:
                     raise
                 self._certain &= error.certain
+                self._standing = below(rung)
             else:
-                if reply.text.strip() or rung == TEXT:
+                if reply.text.strip() or rung == TEXT or self._repairs >= self.budget.repairs:
                     return rung, reply
-            self._standing = below(rung)
+                self._repairs += 1
+                self._standing = TEXT
 
     def _wait(self, seconds: float | None) -> bool:
         """Wait before another call; tell whether there is to be one."""

@@ -109,18 +109,18 @@ def test_only_the_first_run_pays_for_finding_out(serve: Any, plimsoll_home: Path
     server = serve(on_rungs(SECOND, refuse={"json_schema": 400}, mute=["tool_call"]))
     first = seat_at(server)
     assert ask(first) == "second"
-    assert (first.usage().calls, first.usage().requests_refused, first.usage().rung) == (2, 1, "json_mode")
+    assert (first.usage().calls, first.usage().requests_refused, first.usage().rung) == (2, 1, "text")
     second = seat_at(server)
     assert ask(second) == "second"
     assert (second.usage().calls, second.usage().requests_refused) == (1, 0)
-    assert rungs(server) == ["json_schema", "tool_call", "json_mode", "json_mode"]
+    assert rungs(server) == ["json_schema", "tool_call", "text", "text"]
     kept = plimsoll_home / "model" / "rungs.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
     assert not {server.url, "127.0.0.1", "scripted", KEY} & set(kept.read_text().split('"'))
     other = model_seat("another", base_url=server.url, api_key=KEY, budget=BUDGET)
     ask(other)
-    assert rungs(server)[4:] == ["json_schema", "tool_call", "json_mode"]
+    assert rungs(server)[4:] == ["json_schema", "tool_call", "text"]
 
 
 def test_a_remembered_form_that_is_gone_is_stepped_down_from(serve: Any) -> None:
@@ -195,11 +195,11 @@ def test_several_calls_of_the_function_are_no_answer(serve: Any) -> None:
     ]
 
 
-def test_silence_costs_a_call_and_a_rung(serve: Any) -> None:
+def test_silence_costs_a_call_and_all_rungs(serve: Any) -> None:
     server = serve(on_rungs(SECOND, mute=FORMS))
     seat = seat_at(server)
     assert ask(seat) == "second"
-    assert (seat.calls, seat.requests_refused, seat.rung) == (4, 0, "text")
+    assert (seat.calls, seat.requests_refused, seat.rung) == (2, 0, "text")
 
 
 @pytest.mark.parametrize(
