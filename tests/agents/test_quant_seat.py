@@ -68,6 +68,7 @@ def own_plan(risk: Any) -> Plan:
         author="policy",
         why=f"the objective of {risk} risk",
         unsolved=[],
+        prefers=objective.prefers,
     )
 
 
