@@ -435,8 +435,10 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
 
 def _keeps_most(record: Mapping[str, Any], chosen: Mapping[str, Any], leader: int) -> bool:
     """Tell whether the choice came before a candidate with a better score for what it is expected to keep."""
-    kept = [one["risk"]["all_in"]["net_apy"] for one in (chosen, record["candidates"][leader])]
-    return record["plan"].get("prefers") == "net_apy" and record["choice"]["reasons_by"] == "policy" and kept[0] > kept[1]
+    if record["plan"].get("prefers") != "net_apy" or record["choice"]["reasons_by"] != "policy":
+        return False
+    own, best = (one["risk"]["all_in"]["net_apy"] for one in (chosen, record["candidates"][leader]))
+    return bool(own > best)
 
 
 def _rejected(record: Mapping[str, Any], index: int) -> int | None:

@@ -109,7 +109,9 @@ def greedy_steps(case: RegretCase) -> Advice:
 
 def our_allocation(case: RegretCase) -> Advice:
     """Our search for the most income at this size (``tools.sizing``), told the curves of the case."""
-    return _allocated(case, case.market.pools, [curve_told(pool) for pool in case.market.pools], least_weight(case.amount_usd))
+    return _allocated(
+        case, case.market.pools, [curve_told(pool) for pool in case.market.pools], least_weight(case.amount_usd)
+    )
 
 
 def our_search(case: RegretCase) -> Advice:
