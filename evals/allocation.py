@@ -658,7 +658,7 @@ def _why(
     """
     most = limits.position_share * pool.row.tvl_usd / amounts[1]
     if weights[1] < weights[0] and weights[0] > most and (most < least or weights[1] > most - 0.001):
-        worth = f", and under {least:.2%} is not worth its transactions" if weights[1] == 0.0 else ""
+        worth = f", and under {100.0 * least:g}% is not worth its transactions" if weights[1] == 0.0 else ""
         return f": no more than {limits.position_share:.0%} of what it holds may be ours, which is {most:.1%}{worth}"
     if weights[1] < weights[0]:
         rates = [day.moving.curve(pool).rate(weights[0] * amount) for amount in amounts]

@@ -26,6 +26,10 @@ SUITES: dict[str, tuple[str, str]] = {
         "evals.suites.injection",
         "does a text that gives orders move nothing, reach no prompt and no page?",
     ),
+    "conversation": (
+        "evals.suites.conversation",
+        "is a line understood, answered in kind, kept from then on, and every figure true?",
+    ),
     "regret": ("evals.suites.regret", "how far is the advice from the best that could have been done?"),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tools.flowchart import build_graph, to_png, to_svg
 from tools.records import Recommendation
 
 MANIFEST = "manifest.json"
+THUMBNAIL = 0.1  # of the picture that a person is shown: nobody looks at this one
 
 
 def write_run(folder: Path, recommendation: Recommendation, context: Context, *, pictures: bool = False) -> Path:
@@ -40,7 +42,7 @@ def write_run(folder: Path, recommendation: Recommendation, context: Context, *,
     (folder / "rationale.md").write_text(recommendation.rationale.markdown, encoding="utf-8")
     (folder / "request.json").write_text(_json(request), encoding="utf-8")
     (folder / "flowchart.svg").write_text(svg, encoding="utf-8")
-    (folder / "flowchart.png").write_bytes(to_png(svg))
+    (folder / "flowchart.png").write_bytes(to_png(svg, THUMBNAIL))
     (folder / "flowchart.mmd").write_text(recommendation.flowchart.mermaid, encoding="utf-8")
     context.source.save(folder / "inputs.json.gz")
     write_manifest(folder)
@@ -48,8 +50,9 @@ def write_run(folder: Path, recommendation: Recommendation, context: Context, *,
 
 
 def write_answer(folder: Path, answer: Answer) -> None:
-    """Write an answer beside its runs."""
+    """Write an answer beside its runs; what the turn's journal held has served."""
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "journal", ignore_errors=True)
     (folder / "answer.json").write_text(_json(answer.model_dump(mode="json")), encoding="utf-8")
     (folder / "answer.md").write_text(answer.rationale.markdown, encoding="utf-8")
     write_manifest(folder)

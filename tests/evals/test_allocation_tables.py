@@ -293,7 +293,7 @@ def moving(pool_pays: float = 0.10, diluted: float = 0.10, above_usd: float = 1e
 LOOSE = moving()
 CAPPED = ": no more than 5% of what it holds may be ours, which is "
 LOWER = ": with as large a share in it, it would pay "
-TINY = ", and under 5.00% is not worth its transactions"
+TINY = ", and under 5% is not worth its transactions"
 
 
 @pytest.mark.parametrize(
