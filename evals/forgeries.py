@@ -71,13 +71,13 @@ def _swap(record: Record, rng: random.Random) -> None:
 
 def _moved(record: Record, figure: dict[str, Any], text: str) -> None:
     """Put a text of another length in the place of a figure and move everything behind it."""
-    shift = len(text) - len(figure["text"])
+    shift, end = len(text) - len(figure["text"]), figure["end"]
     markdown = record["rationale"]["markdown"]
-    record["rationale"]["markdown"] = markdown[: figure["start"]] + text + markdown[figure["end"] :]
+    record["rationale"]["markdown"] = markdown[: figure["start"]] + text + markdown[end:]
     for entry in [*record["rationale"]["figures"], *record["rationale"]["claims"]]:
-        if entry is not figure and entry["start"] >= figure["end"]:
+        if entry is not figure and entry["start"] >= end:
             entry["start"] += shift
-        if entry["end"] >= figure["end"]:
+        if entry["end"] >= end:
             entry["end"] += shift
     figure["text"] = text
 

@@ -235,7 +235,7 @@ def left_over() -> tuple[list[Pool], Limits]:
     """Two pools that take 49.97 % of ten millions each, and a third with room for what is left."""
     sizes = {1: 99.94, 2: 99.94, 3: 500.0}
     pools = [
-        pool(n, apy=0.20 if n < 3 else 0.04, family=f"f{n}", issuer_shares={}, tvl_usd=size * MILLION, protocol_risk=0.1)
+        pool(n, apy=0.20 if n < 3 else 0.04, family=f"f{n}", issuer_shares={}, tvl_usd=size * MILLION)
         for n, size in sizes.items()
     ]
     return pools, HIGH.model_copy(update={"position_share": 0.05, "max_weight": 0.5})
