@@ -110,7 +110,7 @@ def _room(folder: Path, subject: Subject) -> Room:
     return Room(
         thread="t",
         folder=folder,
-        solver=_solver(),
+        solver=_solver() if seat is None else _new_solver(),
         open_seat=lambda _: policy_seat() if seat is None else seat(),
         save=write_run,
         keep=write_answer,
@@ -119,7 +119,11 @@ def _room(folder: Path, subject: Subject) -> Room:
 
 @functools.cache
 def _solver() -> Solver:
-    """Return what solves all conversations of this process: the demo market is read once."""
+    """Return what solves the embedded policy's conversations of this process: the demo market is read once."""
+    return _new_solver()
+
+
+def _new_solver() -> Solver:
     return Solver(lambda *_: DemoSource(), Settings())
 
 
