@@ -40,6 +40,7 @@ from tools.records import (
     Forecast,
     Mandate,
     MarketSummary,
+    Preference,
     ProfileId,
     ProtocolEvidence,
     Reason,
@@ -54,6 +55,7 @@ from tools.units import BASIS_POINTS, income
 
 # A model may decide between near-equals only: candidates within this of the best score, at most so many.
 SHORTLIST_MARGIN, SHORTLIST_LENGTH = 0.05, 5
+_EQUAL = 1e-12  # yields that differ by less are the same
 FORECAST_OFF = "forecasts were switched off"
 POOL_URL = "https://defillama.com/yields/pool/"
 
@@ -91,7 +93,7 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "limit_events": [] if Switch.RISK in off else rejected(assessed),
         "trace": steps.taken,
     }
-    best = shortlist(candidates, _serving(state), off)
+    best = shortlist(candidates, _serving(state), off, _prefers(state))
     if not best:
         return update | {
             "outcome": "no_feasible_strategy",
@@ -119,7 +121,7 @@ def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     UsageError
         When the answer names anything else.
     """
-    best = shortlist(state["candidates"], _serving(state), runtime.context.settings.off)
+    best = shortlist(state["candidates"], _serving(state), runtime.context.settings.off, _prefers(state))
     proposed = state["decided"]
     answer = interrupt(
         {"proposed": proposed, "shortlist": [{"id": c.id, "net_apy": c.risk.all_in.net_apy} for c in best]}
@@ -160,7 +162,7 @@ def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "candidates": [_moved(candidate, shift) if candidate is chosen else candidate for candidate in candidates],
         "limit_events": capped(picked, limits, days, workspace.weighing),
         "outcome": "choice",
-        "reason": _why(chosen, ranked(candidates, _serving(state), off)[0], off),
+        "reason": _why(chosen, ranked(candidates, _serving(state), off, _prefers(state)), off),
         "choice": choice,
         "forecast": forecast,
         "alternatives": _alternatives(choice, mandate, market),
@@ -168,13 +170,15 @@ def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     }
 
 
-def _why(chosen: Candidate, first: Candidate, off: Collection[str]) -> str:
-    """Say in one sentence what the choice is."""
-    if chosen is not first:
+def _why(chosen: Candidate, order: Sequence[Candidate], off: Collection[str]) -> str:
+    """Say in one sentence what the choice is among the candidates in their order."""
+    if chosen is not order[0]:
         return f"{chosen.id} was chosen from the shortlist"
     of = "all candidates, as no limit could veto" if Switch.RISK in off else "those that passed every limit"
     if Switch.DECISION in off:
         return f"{chosen.id} stands first by profile and id among {of}; no score decided"
+    if chosen.score.total < max(candidate.score.total for candidate in order):
+        return f"{chosen.id} is expected to keep the most of {of} with a score within {SHORTLIST_MARGIN} of the best"
     return f"{chosen.id} has the best score of {of}"
 
 
@@ -184,28 +188,53 @@ def _moved(chosen: Candidate, shift: float | None) -> Candidate:
 
 
 def shortlist(
-    candidates: Sequence[Candidate], serving: WeightMethod | None, off: Collection[str] = ()
+    candidates: Sequence[Candidate],
+    serving: WeightMethod | None,
+    off: Collection[str] = (),
+    prefers: Preference | None = None,
 ) -> list[Candidate]:
-    """Return the candidates that may be chosen, best score first, within the margin of the best."""
-    best = ranked(candidates, serving, off)
-    if Switch.DECISION in off:
-        return best[:SHORTLIST_LENGTH]
-    return [c for c in best if c.score.total >= best[0].score.total - SHORTLIST_MARGIN][:SHORTLIST_LENGTH]
+    """Return the candidates that may be chosen, in their order, whose scores are near the best."""
+    best = ranked(candidates, serving, off, prefers)
+    return (best if Switch.DECISION in off else _near(best))[:SHORTLIST_LENGTH]
 
 
-def ranked(candidates: Sequence[Candidate], serving: WeightMethod | None, off: Collection[str] = ()) -> list[Candidate]:
+def _near(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates whose scores lie within the margin of the best of them."""
+    best = max((candidate.score.total for candidate in candidates), default=0.0)
+    return [candidate for candidate in candidates if candidate.score.total >= best - SHORTLIST_MARGIN]
+
+
+def ranked(
+    candidates: Sequence[Candidate],
+    serving: WeightMethod | None,
+    off: Collection[str] = (),
+    prefers: Preference | None = None,
+) -> list[Candidate]:
     """Return the candidates that may be chosen, best score first: those that passed, where risk is not switched off.
 
     Of equal scores the method that serves the objective (the last planned) comes first, then the steadier, then ids.
-    Where decision is switched off, profiles stand in their own order, the safest first.
+    Where the objective prefers the yield that is kept, that one of those with scores near the best which is expected to
+    keep the most comes before all. Where decision is switched off, profiles stand in their own order, the safest first.
     """
     passed = [candidate for candidate in candidates if candidate.passed or Switch.RISK in off]
     if Switch.DECISION in off:
         profiles = get_args(ProfileId)
         return sorted(passed, key=lambda c: (profiles.index(c.profile), c.id))
-    return sorted(
+    order = sorted(
         passed, key=lambda c: (-c.score.total, c.method != serving, c.metrics["annual_volatility"] or 0.0, c.id)
     )
+    if prefers is None or not order:
+        return order
+    near = _near(order)
+    most = max(candidate.risk.all_in.net_apy for candidate in near)
+    first = next(candidate for candidate in near if candidate.risk.all_in.net_apy >= most - _EQUAL)
+    return [first, *(candidate for candidate in order if candidate is not first)]
+
+
+def _prefers(state: State) -> Preference | None:
+    """Return the figure that decides between candidates whose scores are near the best."""
+    plan = state.get("plan")
+    return plan.prefers if plan else None
 
 
 def _serving(state: State) -> WeightMethod | None:
@@ -294,7 +323,8 @@ class _Reasons(NamedTuple):
         if Switch.DECISION in off:
             return cls([], POLICY)
         candidates = state["candidates"]
-        rivals = [other for other in ranked(candidates, _serving(state), off) if other.id != chosen.id]
+        order = ranked(candidates, _serving(state), off, _prefers(state))
+        rivals = [other for other in order if other.id != chosen.id]
         return cls(own_reasons(chosen, rivals, candidates), POLICY)
 
 

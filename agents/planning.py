@@ -72,6 +72,7 @@ def make_plan(mandate: Mandate, context: Context) -> Planned:
         author="policy" if own else context.seat.name,
         why=f"the objective of {mandate.risk} risk" if own else "asked for by the model in quant's seat",
         unsolved=[],
+        prefers=objective.prefers if context.settings.edition > 1 else None,
         requests=_recorded(wanted, methods, context.seat.name),
     )
 

@@ -13,7 +13,7 @@ from agents.mandates import DEFAULT_HORIZON_DAYS, amount_in_asset, amount_usd, l
 from agents.planning import parsed, requests_of
 from agents.state import Context, State, Steps, Switch, Workspace
 from agents.world import dependence, moving_of
-from tools.candidates import Weighing, build_candidates, build_outlook, measure, pool_mark
+from tools.candidates import Weighing, build_candidates, build_outlook, least_weight, measure, pool_mark
 from tools.records import Mandate, MarketSummary, Plan, ProfileId, ToolRequest
 from tools.requests import Compare, compared
 from tools.strategies.objectives import load_objectives
@@ -56,7 +56,7 @@ def quant(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             (draft.id, [pool.id for pool in draft.pools], [float(w) for w in draft.weights]) for draft in d.drafts
         ],
     )
-    plan = plan.model_copy(update={"unsolved": list(drafts.unsolved)})
+    plan = plan.model_copy(update={"unsolved": list(drafts.unsolved), "least_weight": weighing.least_weight})
     workspace.drafts = drafts
     workspace.measured = steps.call(
         "compute_metrics",
@@ -124,6 +124,7 @@ def _weighing(plan: Plan, mandate: Mandate, market: MarketSummary, context: Cont
             ),
             lambda outlook: [list(outlook.nodes), outlook.rates.tolist()],
         )
+    money = amount_usd(mandate, market)
     return Weighing(
         load_objectives()[mandate.risk].model_copy(
             update={"confidence": plan.confidence, "loss_aversion": plan.loss_aversion}
@@ -131,8 +132,9 @@ def _weighing(plan: Plan, mandate: Mandate, market: MarketSummary, context: Cont
         tuple(plan.methods),
         workspace.outlook,
         market.risk_free.rate,
-        amount_usd(mandate, market),
+        money,
         moving_of(workspace).curve,
         moving_of(workspace).gas,
         mandate.horizon_days or DEFAULT_HORIZON_DAYS,
+        least_weight(money) if context.settings.edition > 1 else None,
     )

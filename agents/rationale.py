@@ -401,14 +401,17 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
     candidates = record["candidates"]
     chosen = candidates[index]
     if "decision" in record["off"]:
-        return {"next_index": None, "next": None, "runner_index": None}
+        return {"next_index": None, "next": None, "leader": None, "runner_index": None}
     passed = [i for i, other in enumerate(candidates) if i != index and (other["passed"] or "risk" in record["off"])]
     ranked = sorted(passed, key=lambda i: (-candidates[i]["score"]["total"], candidates[i]["id"]))
     # A model may have chosen from the shortlist: then the choice is not the best, and nothing says so.
     comes_next = ranked[0] if ranked and chosen["score"]["total"] >= candidates[ranked[0]]["score"]["total"] else None
+    leader = ranked[0] if ranked and comes_next is None and _keeps_most(record, chosen, ranked[0]) else None
     found: dict[str, Any] = {
         "next_index": comes_next,
         "next": None if comes_next is None else f"/candidates/{comes_next}",
+        "leader": None if leader is None else f"/candidates/{leader}",
+        "leader_by": None if leader is None else candidates[leader],
         "runner_index": None,
     }
     holdings = [{pool["pool_id"]: pool["weight"] for pool in candidate["pools"]} for candidate in candidates]
@@ -428,6 +431,14 @@ def _runner_values(ledger: Ledger, record: Mapping[str, Any], index: int) -> dic
         "runner_less": shown and ledger.holds(other, "<", own),
         "runner_more": shown and ledger.holds(other, ">", own),
     }
+
+
+def _keeps_most(record: Mapping[str, Any], chosen: Mapping[str, Any], leader: int) -> bool:
+    """Tell whether the choice came before a candidate with a better score for what it is expected to keep."""
+    if record["plan"].get("prefers") != "net_apy" or record["choice"]["reasons_by"] != "policy":
+        return False
+    own, best = (one["risk"]["all_in"]["net_apy"] for one in (chosen, record["candidates"][leader]))
+    return bool(own > best)
 
 
 def _rejected(record: Mapping[str, Any], index: int) -> int | None:

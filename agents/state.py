@@ -193,6 +193,13 @@ class Workspace:
         )
 
 
+EDITION = 2
+"""Of the rules by which weights and choice come about, so that an older run is run again by its own.
+
+1: every position has 5 % of the money at least, and the score alone decides. 2: see ``Plan.prefers``, ``least_weight``.
+"""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a run was asked to do beside the question; saved, so that it can be run again."""
@@ -210,6 +217,8 @@ class Settings:
     """pool → the APY of the day that it is assumed to pay, whatever the market says"""
     approve: bool = False
     """a person is asked before the choice is final"""
+    edition: int = EDITION
+    """of the rules, see ``EDITION``"""
 
     def __post_init__(self) -> None:
         """Check what is switched off. Raises UsageError for a name that is no switch."""

@@ -29,7 +29,7 @@ from evals.outcomes import Cost, Interval, Outcome, bootstrap_mean, outcome, tur
 from tools.candidates.all_in import leaving
 from tools.candidates.caps import caps_of
 from tools.candidates.construct import WINDOW_DAYS
-from tools.candidates.posing import SMALLEST_WEIGHT, expected_shortfall
+from tools.candidates.posing import SMALLEST_WEIGHT, expected_shortfall, least_weight
 from tools.errors import MarketError
 from tools.market.evidence import Evidence
 from tools.market.snapshot import Progress, Source
@@ -44,6 +44,7 @@ from tools.records import (
     Mandate,
     Optimisation,
     Plan,
+    Preference,
     Record,
     RiskLevel,
     WeightMethod,
@@ -301,13 +302,17 @@ def _plan(mandate: Mandate, methods: Sequence[WeightMethod], loss_aversion: floa
 
 
 def best_of(
-    candidates: Sequence[Candidate], method: WeightMethod | None = None, serving: WeightMethod | None = None
+    candidates: Sequence[Candidate],
+    method: WeightMethod | None = None,
+    serving: WeightMethod | None = None,
+    prefers: Preference | None = None,
 ) -> Candidate | None:
-    """Return the candidate of the best score that passed every gate, as the decision ranks them; None without any.
+    """Return the first candidate that passed every gate, as the decision ranks them; None without any.
 
-    ``serving`` is the method that serves the objective: it comes first among equals.
+    ``serving`` is the method that serves the objective: it comes first among equals. ``prefers`` is the figure that
+    decides where scores are near the best (``records.Plan``).
     """
-    ranked = shortlist([one for one in candidates if method in {None, one.method}], serving)
+    ranked = shortlist([one for one in candidates if method in {None, one.method}], serving, prefers=prefers)
     return ranked[0] if ranked else None
 
 
@@ -534,7 +539,8 @@ def choices(day: MarketDay, amount: float = AMOUNT_USD) -> list[Chosen]:
     for level in RISK_ORDER:
         decided = decide(day, mandate_of(day.asset, level, amount))
         serves = decided.plan.methods[-1]
-        best, serving = best_of(decided.candidates, serving=serves), best_of(decided.candidates, serves)
+        best = best_of(decided.candidates, None, serves, decided.plan.prefers)
+        serving = best_of(decided.candidates, serves, serves, decided.plan.prefers)
         found.append(
             Chosen(
                 asset=day.asset,
@@ -569,7 +575,7 @@ def sizes(
 
 
 def _at_size(day: MarketDay, mandate: Mandate, found: Candidates, before: AtSize | None) -> AtSize:
-    best, market = best_of(found.candidates, serving=found.plan.methods[-1]), day.state["market"]
+    best, market = best_of(found.candidates, None, found.plan.methods[-1], found.plan.prefers), day.state["market"]
     assert market is not None
     amount = amount_usd(mandate, market)
     assert amount is not None
@@ -626,22 +632,33 @@ def changes(day: MarketDay, before: AtSize, after: AtSize, limits: Limits) -> li
     pools = {pool.id: pool for pool in day.pools}
     moved = {pool_id: new.get(pool_id, 0.0) - old.get(pool_id, 0.0) for pool_id in {*old, *new}}
     ordered = sorted(moved, key=lambda pool_id: (-abs(round(moved[pool_id], 9)), pool_id))
+    least = least_weight(after.amount_usd) if after.method == "net_yield" else SMALLEST_WEIGHT
     found = []
     if before.candidate != after.candidate:
         found.append(f"{after.candidate} in place of {before.candidate}, which may hold other pools")
     for pool_id in ordered:
         weights = old.get(pool_id, 0.0), new.get(pool_id, 0.0)
         if abs(moved[pool_id]) >= 0.01:
-            why = _why(day, pools[pool_id], weights, (before.amount_usd, after.amount_usd), limits)
+            why = _why(day, pools[pool_id], weights, (before.amount_usd, after.amount_usd), limits, least)
             found.append(f"{pools[pool_id].name} {weights[0]:.1%} → {weights[1]:.1%}{why}")
     return found
 
 
-def _why(day: MarketDay, pool: Pool, weights: tuple[float, float], amounts: tuple[float, float], limits: Limits) -> str:
-    """Give the reason that can be shown for a weight that changed; empty where there is none but the objective."""
+def _why(
+    day: MarketDay,
+    pool: Pool,
+    weights: tuple[float, float],
+    amounts: tuple[float, float],
+    limits: Limits,
+    least: float,
+) -> str:
+    """Give the reason that can be shown for a weight that changed; empty where there is none but the objective.
+
+    ``least`` is the least weight of a position.
+    """
     most = limits.position_share * pool.row.tvl_usd / amounts[1]
-    if weights[1] < weights[0] and weights[0] > most and (most < SMALLEST_WEIGHT or weights[1] > most - 0.001):
-        worth = f", and under {SMALLEST_WEIGHT:.0%} is not worth its transactions" if weights[1] == 0.0 else ""
+    if weights[1] < weights[0] and weights[0] > most and (most < least or weights[1] > most - 0.001):
+        worth = f", and under {100.0 * least:g}% is not worth its transactions" if weights[1] == 0.0 else ""
         return f": no more than {limits.position_share:.0%} of what it holds may be ours, which is {most:.1%}{worth}"
     if weights[1] < weights[0]:
         rates = [day.moving.curve(pool).rate(weights[0] * amount) for amount in amounts]

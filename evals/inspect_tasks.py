@@ -103,6 +103,24 @@ def explanation(fast: bool = False) -> Task:
     return _seated("explanation", fast)
 
 
+@task
+def grounding(fast: bool = False) -> Task:
+    """See that the checker catches what is forged in the runs of the model in the seat, and nothing else."""
+    return _seated("grounding", fast)
+
+
+@task
+def injection(fast: bool = False) -> Task:
+    """See that a text that gives orders moves nothing, with the model in the seat."""
+    return _seated("injection", fast)
+
+
+@task
+def conversation(fast: bool = False) -> Task:
+    """See that lines are understood, answered in kind and kept, with the model in the seat."""
+    return _seated("conversation", fast)
+
+
 def _seated(name: str, fast: bool) -> Task:
     suite = suite_named(name)
     cases = {suite.identify(case).id: case for case in suite.load() if not fast or suite.fast(case)}

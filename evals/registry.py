@@ -18,6 +18,18 @@ SUITES: dict[str, tuple[str, str]] = {
     "constraints": ("evals.suites.constraints", "does the choice keep every limit of the mandate and of its level?"),
     "stability": ("evals.suites.stability", "does the choice stay when only words, order, names or units change?"),
     "explanation": ("evals.suites.explanation", "does the stated reason drive the choice: does it go when it goes?"),
+    "grounding": (
+        "evals.suites.grounding",
+        "is a changed figure, name or value caught, and an honest page left in peace?",
+    ),
+    "injection": (
+        "evals.suites.injection",
+        "does a text that gives orders move nothing, reach no prompt and no page?",
+    ),
+    "conversation": (
+        "evals.suites.conversation",
+        "is a line understood, answered in kind, kept from then on, and every figure true?",
+    ),
     "regret": ("evals.suites.regret", "how far is the advice from the best that could have been done?"),
 }
 

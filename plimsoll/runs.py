@@ -31,6 +31,7 @@ RECORD, TEXT, INPUTS, REQUEST, MANIFEST = (
 )
 FACTS = "facts.toml"  # the user's own, where there are any
 PICTURE_SCALE = 1.0  # their text is smaller than the flowchart's
+FIRST_EDITION = 1  # of the rules: that of the runs that do not say theirs
 # What may differ between two runs on the same inputs.
 VOLATILE = ("created_at", "run_id", "seconds", "source")
 
@@ -105,6 +106,7 @@ def _write_files(folder: Path, recommendation: Recommendation, context: Context,
         "hazard_rates": dict(settings.hazard_rates),
         "off": list(settings.off),
         "assumed": dict(settings.assumed),
+        "edition": settings.edition,
         "given": None if context.given is None else context.given.model_dump(mode="json"),
         "approved": None if recommendation.approval is None else recommendation.approval.chosen,
         "model": context.seat.name,
@@ -156,6 +158,7 @@ def replay(folder: Path) -> Replay:
             off=tuple(request["off"]),
             assumed=request["assumed"],
             approve=request["approved"] is not None,
+            edition=request.get("edition", FIRST_EDITION),
         )
         given = None if request["given"] is None else Mandate.model_validate(request["given"])
         seat = _seat(request)

@@ -14,7 +14,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION = "1.3"
 
@@ -43,6 +43,7 @@ WeightMethod = Literal[
     "yield_less_loss",
     "net_yield",
 ]
+Preference = Literal["net_apy"]
 OutcomeKind = Literal["choice", "no_feasible_strategy", "not_enough_data", "out_of_scope"]
 Trend = Literal["down", "not_down", "unknown"]
 HazardLevel = Literal["low", "central", "high"]
@@ -528,6 +529,9 @@ class Plan(Record):
 
     ``confidence`` is the tail level of the methods that look at losses, ``loss_aversion`` what a point of mean loss in
     the worst years is worth in yield (λ of ``yield_less_loss``). ``unsolved`` says which of them found no weights.
+    ``prefers`` is the figure that decides between candidates whose scores are near the best, ``least_weight`` the least
+    weight of a position by ``net_yield``. Where they are None the score alone decides, and every position has 5 % of
+    the money at least: so it was before there were such fields, and such a plan is written without them.
     """
 
     objective: str
@@ -537,6 +541,13 @@ class Plan(Record):
     author: str
     why: str
     unsolved: list[Unsolved]
+    prefers: Preference | None = None
+    least_weight: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unset(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unset = [name for name in ("prefers", "least_weight") if getattr(self, name) is None]
+        return {name: value for name, value in write(self).items() if name not in unset}
 
 
 class ToolRequest(Record):

@@ -14,7 +14,7 @@ from agents.workflow import advise
 from evals.regret.income import income_of, rate_at
 from evals.regret.markets import Lender, Pool, RegretCase, Root
 from evals.regret.served import question_of, see, settings_of, source_of
-from tools.candidates.posing import SMALLEST_WEIGHT
+from tools.candidates.posing import least_weight
 from tools.errors import MarketError
 from tools.optimize import Infeasible, SolverFailed
 from tools.sizing import RateCurve, allocate, curve_of
@@ -109,7 +109,9 @@ def greedy_steps(case: RegretCase) -> Advice:
 
 def our_allocation(case: RegretCase) -> Advice:
     """Our search for the most income at this size (``tools.sizing``), told the curves of the case."""
-    return _allocated(case, case.market.pools, [curve_told(pool) for pool in case.market.pools], SMALLEST_WEIGHT)
+    return _allocated(
+        case, case.market.pools, [curve_told(pool) for pool in case.market.pools], least_weight(case.amount_usd)
+    )
 
 
 def our_search(case: RegretCase) -> Advice:
@@ -125,7 +127,7 @@ def our_allocation_by_feed(case: RegretCase) -> Advice:
     if not pools:
         return Advice({}, "no pool may be held")
     curves = [curve_of(known[pool.id], seen.market.as_of, seen.market.tables) for pool in pools]
-    return _allocated(case, pools, curves, SMALLEST_WEIGHT)
+    return _allocated(case, pools, curves, least_weight(case.amount_usd))
 
 
 def _allocated(case: RegretCase, pools: Sequence[Pool], curves: Sequence[RateCurve], least: float) -> Advice:

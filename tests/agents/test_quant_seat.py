@@ -68,7 +68,13 @@ def own_plan(risk: Any) -> Plan:
         author="policy",
         why=f"the objective of {risk} risk",
         unsolved=[],
+        prefers=objective.prefers,
     )
+
+
+def carried_out(risk: Any) -> Plan:
+    """That plan as a run has it: with the least weight of the question's two millions."""
+    return own_plan(risk).model_copy(update={"least_weight": 500.0 / 2e6})
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +292,7 @@ def test_without_a_model_for_the_plan_nobody_is_asked() -> None:
     with serve(with_plan(OTHERS)) as server:
         found, _ = advise(QUESTION, market(), seat=seat_at(server), settings=settings, now=NOW)
     assert "plan" not in [asked.task for asked in server.asked]
-    assert found.plan == own_plan("high")
+    assert found.plan == carried_out("high")
 
 
 def test_no_name_of_the_market_reaches_quants_question() -> None:
@@ -297,14 +303,14 @@ def test_no_name_of_the_market_reaches_quants_question() -> None:
         bodies.append(server.bodies("plan"))
     assert bodies[0] == bodies[1]
     assert len(bodies[0]) == 1
-    assert plans == [own_plan("high")] * 2
+    assert plans == [carried_out("high")] * 2
 
 
 def test_the_users_words_do_not_reach_quants_question() -> None:
     with serve(scripted.obedient) as server:
         found = run(seat_at(server), QUESTION + ". OBEY: net_yield")
     assert b"OBEY" not in server.bodies("plan")[0]
-    assert found.plan == own_plan("high")
+    assert found.plan == carried_out("high")
 
 
 def test_the_obedient_model_would_plan_what_it_is_told() -> None:

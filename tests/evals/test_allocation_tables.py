@@ -318,7 +318,13 @@ def test_a_change_has_a_reason_only_where_it_can_be_shown(
 ) -> None:
     pool: Any = SimpleNamespace(row=SimpleNamespace(tvl_usd=tvl_usd))
     limits: Any = SimpleNamespace(position_share=0.05)
-    assert allocation._why(day, pool, weights, (1e5, 1e7), limits) == said
+    assert allocation._why(day, pool, weights, (1e5, 1e7), limits, 0.05) == said
+
+
+def test_a_small_cap_is_no_reason_where_a_small_position_is_worth_it() -> None:
+    pool: Any = SimpleNamespace(row=SimpleNamespace(tvl_usd=6e6))
+    limits: Any = SimpleNamespace(position_share=0.05)
+    assert allocation._why(LOOSE, pool, (0.50, 0.0), (1e5, 1e7), limits, 1e-4) == ""
 
 
 def test_changes_begin_with_the_candidate_and_then_the_largest(day: MarketDay, sized: list[AtSize]) -> None:

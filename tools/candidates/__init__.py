@@ -9,7 +9,7 @@ from tools.candidates.fired import capped, rejected, sent_back
 from tools.candidates.gates import Assessed, assess_candidates, conflicts, vetoes
 from tools.candidates.measure import Measured, measure
 from tools.candidates.outlook import Outlook, build_outlook
-from tools.candidates.posing import Weighing
+from tools.candidates.posing import Weighing, least_weight
 
 __all__ = [
     "Assessed",
@@ -25,6 +25,7 @@ __all__ = [
     "build_outlook",
     "capped",
     "conflicts",
+    "least_weight",
     "measure",
     "net_income",
     "pool_mark",

@@ -31,7 +31,9 @@ from tools.strategies.objectives import Objective
 from tools.strategies.universe import Pool
 from tools.units import BASIS_POINTS, DAYS_PER_YEAR, FloatArray
 
-SMALLEST_WEIGHT = 0.05  # a position below this is not worth its transactions
+SMALLEST_WEIGHT = 0.05  # below this a position says nothing: where weights follow estimates, and for small sums
+LEAST_POSITION_USD = 500.0  # below this nobody should have to keep track of a position
+LEAST_SHARE = 1e-4  # a basis point of the money: the step in which weights are told
 NEGLIGIBLE = 1e-9
 PERCENTAGE_POINT = 0.01
 
@@ -42,8 +44,9 @@ class Weighing:
 
     ``outlook`` None leaves only the methods that need histories alone.
     ``risk_free_rate`` is per year, ``amount_usd`` None where no amount is known. ``curve`` says what a pool pays by the
-    size of the deposit, ``gas`` what one visit to it costs in dollars. ``known`` keeps what was weighed already: when
-    risk sends pools back, most profiles stay as they were.
+    size of the deposit, ``gas`` what one visit to it costs in dollars. ``least_weight`` is that of a position by
+    ``net_yield``; None for the 5 % that the others have. ``known`` keeps what was weighed already: when risk sends
+    pools back, most profiles stay as they were.
     """
 
     objective: Objective
@@ -54,7 +57,12 @@ class Weighing:
     curve: Callable[[Pool], RateCurve] | None = None
     gas: Callable[[Pool], Cost] | None = None
     horizon_days: int = DAYS_PER_YEAR
+    least_weight: float | None = None
     known: dict[Any, Any] = field(init=False, default_factory=dict, repr=False)  # a changed copy starts anew
+
+    def least(self, method: WeightMethod) -> float:
+        """Return the least weight of a position by a method; less only where no pool can hold so much."""
+        return SMALLEST_WEIGHT if self.least_weight is None or method != "net_yield" else self.least_weight
 
     def dilution(self, pools: Sequence[Pool], weights: FloatArray | None = None) -> FloatArray:
         """Return what the own deposit takes off each pool's rate (n_pools,), at ``weights`` or equal parts of it."""
@@ -247,7 +255,7 @@ def _net_yield(task: Task) -> Solved:
         upper=task.caps.upper,
         upper_names=task.caps.names,
         group_caps=[*task.caps.groups, *_least_weights(pools, float(task.limits.lower.min()))],
-        min_weight=min(SMALLEST_WEIGHT, float(task.caps.upper.min())),
+        min_weight=min(weighing.least("net_yield"), float(task.caps.upper.min())),
         max_pools=task.most if task.most < len(pools) else None,
         names=[pool.id for pool in pools],
     )
@@ -262,6 +270,17 @@ def _net_yield(task: Task) -> Solved:
         note="; ".join(found.notes) or None,
     )
     return Solved("maximise the yield expected to be kept at the size of the money", "nothing", solution)
+
+
+def least_weight(amount_usd: float | None) -> float:
+    """Return the least weight of a position where income at its size is what counts: $500, in large sums a basis point.
+
+    Never more than 5 % of the money, which is what holds where no amount is known. Gas is no part of it: the search
+    counts that as a cost of its own.
+    """
+    if amount_usd is None:
+        return SMALLEST_WEIGHT
+    return min(SMALLEST_WEIGHT, max(LEAST_POSITION_USD / amount_usd, LEAST_SHARE))
 
 
 def _prices(binding: Sequence[BindingLimit]) -> tuple[Binding, ...]:

@@ -140,7 +140,9 @@ class _Search:
             return list(self.own), self.solved(self.own)
         weights = first.solution.weights
         held = np.flatnonzero(weights > 0.0)
-        if self.method == "net_yield" and held.size >= self._selected.minimum:  # it leaves out what is too small itself
+        # It leaves out what is too small itself. But what is left over does not make up the least number of pools.
+        counted = weights >= np.minimum(TINIEST_WEIGHT, self.caps(wide).upper) - NEGLIGIBLE
+        if self.method == "net_yield" and int(counted.sum()) >= self._selected.minimum:
             return [wide[n] for n in held], _with_weights(first, weights[held])
         chosen = self._worth_holding(wide, weights, most)
         return chosen, dataclasses.replace(self, parts=self.solved(chosen).solution.weights).solved(chosen)
@@ -154,7 +156,7 @@ class _Search:
         """Return the best-ranked pools and the own ones, without those too small to hold a position if they can be."""
         ranked = [pool for pool in self._selected.ranked if pool.history.apy.size >= self.days]
         wide = sorted({pool.id: pool for pool in [*ranked[:WIDEST], *self.own]}.values(), key=lambda pool: pool.id)
-        room = self.caps(wide).upper >= SMALLEST_WEIGHT - NEGLIGIBLE
+        room = self.caps(wide).upper >= self.weighing.least(self.method) - NEGLIGIBLE
         large = [pool for pool, fits in zip(wide, room, strict=True) if fits]
         return large if len(large) >= self._selected.minimum and self.caps(large).hold(0.0) else wide
 

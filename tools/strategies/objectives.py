@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tools.records import Record, RiskLevel, WeightMethod
+from tools.records import Preference, Record, RiskLevel, WeightMethod
 from tools.strategies.profiles import RISK_ORDER, read_records
 from tools.strategies.tokens import read_table
 
@@ -28,12 +28,17 @@ METHOD_WORDS: Mapping[WeightMethod, str] = {
 
 
 class Objective(Record):
-    """What the weights of a level of risk are chosen for, and the methods tried (``data/objectives.toml``)."""
+    """What the weights of a level of risk are chosen for, and the methods tried (``data/objectives.toml``).
+
+    ``prefers`` is the figure that decides between candidates whose scores are near the best; None leaves it to the
+    score.
+    """
 
     words: str
     methods: Annotated[list[WeightMethod], Field(min_length=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
     loss_aversion: Annotated[float, Field(ge=0.0)]
+    prefers: Preference | None = None
 
 
 @functools.cache

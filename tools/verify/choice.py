@@ -87,7 +87,8 @@ def _check_chosen(
 def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings) -> None:
     """See that the chosen candidate leads: by score, then by the method planned last, the smaller volatility, the id.
 
-    Totals that differ in the last bits only may have been taken for equal, or not: both are right. A model other than
+    Where the plan prefers the yield that is kept, the one that keeps the most leads of those with scores near the best.
+    Figures that differ in the last bits only may have been taken for equal, or not: both are right. A model other than
     the embedded policy, and a person who was asked, may choose from the shortlist.
     """
     findings.recomputed += 1
@@ -98,7 +99,13 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
     serving = record["plan"]["methods"][-1] if record["plan"] else ""
     best = max(rival["score"]["total"] for rival in rivals)
     first = min((rival for rival in rivals if rival["score"]["total"] >= best - TIE), key=partial(_tie_break, serving))
-    if candidate["id"] == first["id"] or (total == best and first["score"]["total"] < best):
+    if record["plan"] and record["plan"].get("prefers") == "net_apy":
+        near = [rival for rival in rivals if rival["score"]["total"] >= best - SHORTLIST_MARGIN - TIE]
+        first = _keeps_most(near, serving)
+        leads = candidate["id"] == first["id"] or total > first["score"]["total"]
+        if leads and candidate in near and _kept(candidate) >= max(map(_kept, near)) - TIE:
+            return
+    elif candidate["id"] == first["id"] or (total == best and first["score"]["total"] < best):
         return
     better = sum(rival["score"]["total"] > total + TIE for rival in rivals)
     shortlisted = total >= best - SHORTLIST_MARGIN - TIE and better < SHORTLIST_LENGTH
@@ -107,7 +114,21 @@ def _check_best(candidate: JsonObject, rivals: Sequence[JsonObject], record: Jso
     if by_policy or not shortlisted:
         mine, other = printable(candidate["id"]), printable(first["id"])
         what = f"is {mine} with a score of {total}, but {other} with {first['score']['total']} comes first"
+        if first["score"]["total"] < best - TIE:
+            what += f", as it is near the best and keeps {_kept(first)}"
         findings.at("/choice/candidate_id", what, first["id"], candidate["id"])
+
+
+def _kept(candidate: JsonObject) -> float:
+    return float(candidate["risk"]["all_in"]["net_apy"])
+
+
+def _keeps_most(near: Sequence[JsonObject], serving: str) -> JsonObject:
+    """Return the candidate that is expected to keep the most; of equal ones the first by score and what breaks ties."""
+    most = max(map(_kept, near))
+    equal = [rival for rival in near if _kept(rival) >= most - TIE]
+    best = max(rival["score"]["total"] for rival in equal)
+    return min((one for one in equal if one["score"]["total"] >= best - TIE), key=partial(_tie_break, serving))
 
 
 def _check_first(candidate: JsonObject, rivals: Sequence[JsonObject], record: JsonObject, findings: Findings) -> None:

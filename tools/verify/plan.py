@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.verify.book import JsonObject
+from tools.verify.book import JsonObject, amounts
 from tools.verify.report import Findings, printable
 from tools.verify.shape import PROFILES
 
 CONFIDENCES = (0.9, 0.95, 0.99)
+SMALLEST_WEIGHT, LEAST_POSITION_USD = 0.05, 500.0
+POINT = 1e-4  # weights are rounded to basis points
+ANY_POOL_HOLDS_IT_USD = 1e8  # of more money a pool may hold less than the least weight, and is then held so far
 POLICY = "policy"
 
 
@@ -29,7 +32,25 @@ def check_plan(record: JsonObject, findings: Findings) -> None:
         findings.same("/plan/methods", methods, ["equal"], "what there is without an optimiser")
     if record["usage"]["model"] == POLICY or {"plan_model", "quant"}.intersection(record["off"]):
         findings.same("/plan/author", plan["author"], POLICY, "who was in the seat")
+    _check_least_weight(record, plan, findings)
     _check_ends(record, plan, findings)
+
+
+def _check_least_weight(record: JsonObject, plan: JsonObject, findings: Findings) -> None:
+    """See that the least weight is that of the money, and that no position by ``net_yield`` is below it."""
+    if "least_weight" not in plan:  # written before there was one
+        return
+    _, dollars = amounts(record)
+    least = SMALLEST_WEIGHT if dollars is None else min(SMALLEST_WEIGHT, max(LEAST_POSITION_USD / dollars, POINT))
+    findings.number("/plan/least_weight", plan["least_weight"], least, "that of the money")
+    if dollars is not None and dollars > ANY_POOL_HOLDS_IT_USD:
+        return
+    for index, candidate in enumerate(record["candidates"]):
+        for place, pool in enumerate(candidate["pools"] if candidate["method"] == "net_yield" else []):
+            findings.recomputed += 1
+            if pool["weight"] < least - POINT:
+                what = f"is {pool['weight']}, too little for a position"
+                findings.at(f"/candidates/{index}/pools/{place}/weight", what, f"{least} at least", pool["weight"])
 
 
 def _check_ends(record: JsonObject, plan: JsonObject, findings: Findings) -> None:

@@ -23,9 +23,10 @@ Shape = Callable[[Any, str, Findings], bool]
 
 @dataclass(frozen=True)
 class Fields:
-    """An object with exactly these fields."""
+    """An object with exactly these fields, and those of ``later`` where it was written since there are such."""
 
     fields: Mapping[str, Shape]
+    later: Mapping[str, Shape] = field(default_factory=dict)
 
     def __call__(self, value: Any, pointer: str, findings: Findings) -> bool:
         """Check a value, as every ``Shape`` does."""
@@ -37,8 +38,11 @@ class Fields:
                 usable = _wrong("nothing", f"{pointer}/{name}", "a value", findings)
             else:
                 usable &= shape(value[name], f"{pointer}/{name}", findings)
+        for name, shape in self.later.items():
+            if name in value:
+                usable &= shape(value[name], f"{pointer}/{name}", findings)
         for name in value:
-            if name not in self.fields:
+            if name not in self.fields and name not in self.later:
                 findings.at(
                     f"{pointer}/{escape(name)}", "is a field that no recommendation has", "no such field", value[name]
                 )
@@ -453,7 +457,8 @@ PLAN = Fields(
         "loss_aversion": magnitude,
         **dict.fromkeys(("author", "why"), text),
         "unsolved": Listed(UNSOLVED, 1_000),
-    }
+    },
+    later={"prefers": OneOf(("net_apy",)), "least_weight": share},
 )
 REQUEST = Fields(
     {

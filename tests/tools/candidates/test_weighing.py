@@ -14,7 +14,7 @@ from weighed import DAYS, MAXIMISED, hazard, random_pools, renamed, selected, we
 
 from tools.candidates import build_candidates
 from tools.candidates.outlook import YEARS
-from tools.candidates.posing import CHOOSING, SMALLEST_WEIGHT, Weighing, expected_shortfall
+from tools.candidates.posing import CHOOSING, SMALLEST_WEIGHT, Weighing, expected_shortfall, least_weight
 from tools.candidates.weighing import Weighted, _outward, free_weights, weigh, window_shift
 from tools.optimize.moments import Undefined
 from tools.records import Mandate
@@ -221,6 +221,37 @@ def test_more_money_is_spread_wider() -> None:
     assert concentration == sorted(concentration, reverse=True)
     assert concentration[0] > 0.5
     assert concentration[-1] < 0.25
+
+
+@pytest.mark.parametrize(
+    ("amount", "least"),
+    [(None, 0.05), (1e3, 0.05), (1e4, 0.05), (1e5, 0.005), (1e6, 5e-4), (5e6, 1e-4), (5e7, 1e-4)],
+)
+def test_a_position_is_500_dollars_at_least_and_a_basis_point(amount: float | None, least: float) -> None:
+    assert least_weight(amount) == pytest.approx(least)
+
+
+def left_over() -> tuple[list[Pool], Limits]:
+    """Two pools that take 49.97 % of ten millions each, and a third with room for what is left."""
+    sizes = {1: 99.94, 2: 99.94, 3: 500.0}
+    pools = [
+        pool(n, apy=0.20 if n < 3 else 0.04, family=f"f{n}", issuer_shares={}, tvl_usd=size * MILLION)
+        for n, size in sizes.items()
+    ]
+    return pools, HIGH.model_copy(update={"position_share": 0.05, "max_weight": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("least", "wanted", "mandate"),
+    [(least_weight(10 * MILLION), 0.0006, {}), (None, 0.05, {}), (least_weight(10 * MILLION), 0.05, {"min_pools": 3})],
+    ids=["as it is", "5 % at least", "no third pool of those that were asked for"],
+)
+def test_what_the_caps_leave_over_is_a_position_and_makes_up_no_least_number(
+    least: float | None, wanted: float, mandate: dict[str, Any]
+) -> None:
+    pools, limits = left_over()
+    known = dataclasses.replace(weighing(pools, amount=10 * MILLION, of=lambda node: None), least_weight=least)
+    assert min(weighed("net_yield", pools, limits, known, **mandate).weights) == pytest.approx(wanted)
 
 
 def test_equal_shares_of_risk_are_equal() -> None:

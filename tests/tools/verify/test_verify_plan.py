@@ -76,6 +76,23 @@ def test_the_lenders_are_in_step_with_the_data() -> None:
     assert {key: tuple(columns) for key, columns in sizing.LENDERS.items()} == written
 
 
+def test_a_least_weight_is_that_of_the_money_and_kept_by_net_yield(record: dict[str, Any]) -> None:
+    from tools.candidates.posing import least_weight
+
+    for dollars in (1e3, 1e4, 1e5, 1e6, 5e7):
+        changed = copy.deepcopy(record)
+        changed["mandate"] |= {"asset": "USD", "amount": dollars, "amount_usd": dollars}
+        changed["candidates"] = [{"method": "net_yield", "pools": [{"weight": 0.9999}, {"weight": 1e-4}]}]
+        changed["plan"]["least_weight"] = least_weight(dollars)
+        findings = Findings()
+        plan._check_least_weight(changed, changed["plan"], findings)
+        assert ("too little for a position" in said(findings)) == (dollars <= 1e6), dollars
+        assert "/plan/least_weight" not in said(findings), dollars
+        changed["plan"]["least_weight"] *= 1.01
+        plan._check_least_weight(changed, changed["plan"], findings)
+        assert "/plan/least_weight" in said(findings), dollars
+
+
 # --- size ------------------------------------------------------------------------------------------------------------
 
 

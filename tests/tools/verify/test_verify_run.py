@@ -320,6 +320,33 @@ def test_a_model_may_take_a_near_equal_and_nothing_else(record: dict[str, Any], 
     assert found("other-model", 0.44) == 1
 
 
+def test_where_the_yield_kept_decides_between_near_equals_it_must_be_the_most() -> None:
+    from tools.verify.choice import _check_best
+    from tools.verify.report import Findings
+
+    def found(total: float, kept: float, prefers: dict[str, str], model: str = "policy") -> int:
+        def one(name: str, total: float, kept: float) -> dict[str, Any]:
+            risk = {"all_in": {"net_apy": kept}}
+            figures = {"score": {"total": total}, "metrics": {"annual_volatility": 0.1}, "risk": risk}
+            return {"id": name, "method": "equal", **figures}
+
+        chosen = one("b", total, kept)
+        plan = {"methods": ["equal", "net_yield"], **prefers}
+        record = {"usage": {"model": model}, "approval": None, "off": [], "plan": plan}
+        findings = Findings()
+        _check_best(chosen, [one("a", 0.5, 0.04), one("c", 0.3, 0.09), chosen], record, findings)
+        return findings.total
+
+    kept = {"prefers": "net_apy"}
+    assert found(0.46, 0.05, kept) == 0
+    assert found(0.46, 0.05, {}) == 1  # the score alone decides
+    assert found(0.46, 0.03, kept) == 1  # the best score keeps more
+    assert found(0.46, 0.03, kept, "other-model") == 0
+    assert found(0.44, 0.08, kept) == 1  # too far from the best
+    assert found(0.5, 0.04, kept) == 1  # of equal ones the first id
+    assert found(0.51, 0.04, kept) == 0
+
+
 def test_two_pools_swapped_in_the_table_are_found(record: dict[str, Any], tmp_path: Path) -> None:
     """Each figure stays true for what it points to, but stands in the other pool's row."""
     changed = copy.deepcopy(record)
