@@ -85,6 +85,8 @@ _FORECASTERS = {
 }
 
 
+# What the checker takes for a figure rather than a name: nothing but a number with its unit, or no letter at all.
+_NUMBER_ALONE = re.compile(r"[-−]?[$€£]?[\d.,]+\s?(?:%|k|m|bn|bps?|percent)?|[\W\d_]*", re.IGNORECASE)
 _FAR_ABOVE = 1.25  # times its 30-day average: such a rate is news, not a promise
 
 
@@ -129,6 +131,10 @@ class Figures:
     def name(self, pointer: str) -> str:
         """Show a name from the record, digits and all."""
         return self._ledger.figure(pointer, "name")
+
+    def remark(self, pointer: str) -> str:
+        """Show a remark of the user; a number alone is never shown as if it were words, so it is only spoken of."""
+        return "a number alone" if _NUMBER_ALONE.fullmatch(self._ledger.value(pointer)) else self.name(pointer)
 
     def entry(self, field: str, pointer: str) -> str:
         """Show an entry of a list of the mandate as people write it; one with digits as the record has it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import scripted_model as scripted
-from small_market import run
+from small_market import QUESTION, run
 from test_seam import plain, seat_at
 
 from tools.verify import check_text
@@ -29,3 +29,10 @@ def test_the_page_says_why_and_what_can_be_asked_instead(question: str) -> None:
     assert (found.market, found.plan, found.requests, found.candidates) == (None, None, [], [])
     assert server.asked == []  # nobody is asked about what is not answered
     assert check_text(plain(found)) == ()
+
+
+@pytest.mark.parametrize("rest", [" {{ 7*7 }}{% set x = 1 %}", ". 1 %. 3 bps", "; 77"])
+def test_a_remark_that_is_a_number_alone_does_not_keep_the_page_back(rest: str) -> None:
+    found = run(None, QUESTION + rest)
+    assert found.outcome == "choice"
+    assert "a number alone" in found.rationale.markdown
