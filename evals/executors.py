@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from evals.journal import program_sha256
 from tools.errors import UsageError
@@ -69,7 +69,7 @@ class Cluster:
         except ImportError as error:
             raise UsageError(f"--cluster needs dask: pip install 'plimsoll[cluster]' ({error})") from error
         try:
-            client = Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
+            client: Any = Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise UsageError(f"no dask scheduler answers at {self.address}: {error}") from error
         with client:
