@@ -8,8 +8,8 @@ from evals.backtest.records import DayDecisions, Request, StrategyResult
 
 ALWAYS = (
     "Survivors only: a recorded market holds the pools that still existed, or that somebody had chosen, when it was "
-    "recorded. Pools that failed before are mostly missing, so every strategy looks safer than it was, and those that took "
-    "the most risk look safest.",
+    "recorded. Pools that failed before are mostly missing, so every strategy looks safer than it was, and those that "
+    "took the most risk look safest.",
     "Look-ahead of people: token lists, limits, profiles, hazards and the aversion to loss were written by people who "
     "knew these months. Facts carry the day on which they became known; what was thought worth writing down does not.",
     "Look-ahead of models: these decisions are the embedded policy's, which has no trained weights. With a language "

@@ -15,6 +15,7 @@ SCHEMA_VERSION = "1.0"
 
 StrategyKind = Literal["adviser", "profile", "method", "equal", "greedy", "largest", "held", "risk_free"]
 Basis = Literal["gross", "net", "priced"]
+Among = Literal["all", "low", "medium", "high"]
 
 
 class Request(Record):
@@ -190,15 +191,16 @@ class Comparison(Record):
 
 
 class Overfitting(Record):
-    """The probability of backtest overfitting by CSCV among all strategies or those of a level, None with the ``reason``.
+    """The probability of backtest overfitting by CSCV, among all strategies or those of one level.
 
+    None with the ``reason`` where there are too few days or strategies.
     ``probability`` is the share of the ``splits`` in which the strategy that was best in sample lands in the lower half
     out of sample; ``rank`` its mean relative rank there (1 best), ``degradation`` its mean annual return out of sample
     less that in sample.
     """
 
     basis: Basis
-    among: Literal["all", "low", "medium", "high"]
+    among: Among
     strategies: Count
     probability: Fraction | None
     reason: str | None

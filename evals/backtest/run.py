@@ -9,7 +9,6 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -22,6 +21,7 @@ from evals.backtest.overfitting import EMBARGO_DAYS, PURGE_DAYS, cscv, distinct,
 from evals.backtest.realised import Realised
 from evals.backtest.records import (
     SCHEMA_VERSION,
+    Among,
     Backtest,
     Basis,
     Comparison,
@@ -137,6 +137,7 @@ def settle(request: Request, source: str, decided: Sequence[DayDecisions]) -> Ba
     rates = {basis: {name: book.returns for name, book in own.items()} for basis, own in books.items()}
     rate = float(np.prod(1.0 + safe)) ** (DAYS_PER_YEAR / safe.size) - 1.0
     counted = np.array(list(rates["net"].values()))
+    scopes: list[Among] = ["all", *request.levels]
     tried = Tried(len(strategies), effective_trials(counted))
     results = _results(strategies, books, rates, safe, rate, tried, realised, request.amount_usd)
     return Backtest(
@@ -150,9 +151,7 @@ def settle(request: Request, source: str, decided: Sequence[DayDecisions]) -> Ba
         strategies=results,
         comparisons=_comparisons(request.levels, rates, safe),
         trials=Trials(all=tried.all, distinct=len(distinct(counted)), effective=significant(tried.effective, 6)),
-        overfitting=[
-            _overfitting(basis, among, own) for basis, own in rates.items() for among in ("all", *request.levels)
-        ],
+        overfitting=[_overfitting(basis, among, own) for basis, own in rates.items() for among in scopes],
         block_days=block_days(realised.days),
         notes=notes_of(request, decided, results),
     )
@@ -276,7 +275,7 @@ def _comparisons(
     return found
 
 
-def _overfitting(basis: Basis, among: Literal["all"] | RiskLevel, rates: Mapping[str, FloatArray]) -> Overfitting:
+def _overfitting(basis: Basis, among: Among, rates: Mapping[str, FloatArray]) -> Overfitting:
     """Cross-validate all strategies, or those of one level: across levels the choice is mostly one of risk."""
     rows = [row for name, row in rates.items() if among == "all" or among in name.split(".")]
     found = cscv(np.array(rows))
