@@ -13,7 +13,6 @@ from tools.flowchart import typeface
 from tools.flowchart.elements import INK, PAPER, SOFT, dashed, px, rect, text
 from tools.pictures.scale import Scale, step_of, tick_label, ticks
 from tools.pictures.sheet import GRID, MARGIN, RIGHT, SMALL, WIDTH, ending, rule
-from tools.units import safe_label
 
 SHOWN = (
     ("adviser.low", "#0b6e99", ""), ("adviser.medium", "#0b3d70", ""), ("adviser.high", "#6a3d9a", ""),
@@ -34,14 +33,15 @@ class _Line(NamedTuple):
 def equity(result: Backtest) -> str:
     """Draw what a dollar became, after costs, without the prices of tokens."""
     lines = _lines(result, lambda one: [value - 1.0 for value in one.curve_net])
-    return _drawn(result, "What was gained, after costs", "Share of the money put in, net of costs and dilution", lines)
+    words = "Share of the money put in, net of costs and dilution; in the legend that of the last day"
+    return _drawn(result, "What was gained, after costs", words, lines, lambda values: values[-1])
 
 
 def drawdown(result: Backtest) -> str:
     """Draw how far each book lay below its highest value, with the recorded prices of tokens."""
     lines = _lines(result, lambda one: _below_peak(one.curve_priced))
-    words = "Share of the highest value until then, with the recorded prices of USDC, USDT and DAI"
-    return _drawn(result, "How far below its peak each book lay", words, lines)
+    words = "Share of the highest value until then, with the recorded prices of tokens; in the legend the deepest"
+    return _drawn(result, "How far below its peak each book lay", words, lines, min)
 
 
 def _below_peak(values: Sequence[float]) -> list[float]:
@@ -53,14 +53,16 @@ def _lines(result: Backtest, values: Callable[[StrategyResult], list[float]]) ->
     return [_Line(name, colour, dash, values(found[name])) for name, colour, dash in SHOWN if name in found]
 
 
-def _drawn(result: Backtest, title: str, subtitle: str, lines: Sequence[_Line]) -> str:
+def _drawn(
+    result: Backtest, title: str, subtitle: str, lines: Sequence[_Line], told: Callable[[list[float]], float]
+) -> str:
     """Return a self-contained SVG document: axes, lines, and a legend below them."""
     low = min(0.0, *(min(line.values) for line in lines))
     high = max(0.0, *(max(line.values) for line in lines))
     room = max(high - low, 1e-4) * 0.04
     down = Scale(low - room, high + room, _TOP + _TALL, _TOP)
     across = Scale(0.0, float(len(lines[0].values) - 1), _LEFT, RIGHT)
-    legend, bottom = _legend(lines, _TOP + _TALL + 50.0)
+    legend, bottom = _legend(lines, _TOP + _TALL + 50.0, told)
     made_up = "SYNTHETIC MARKET. " if result.synthetic else ""
     return "\n".join(
         [
@@ -105,8 +107,8 @@ def _polyline(line: _Line, across: Scale, down: Scale) -> str:
     return f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="1.8"{dashed(line.pattern)}/>'
 
 
-def _legend(lines: Sequence[_Line], top: float) -> tuple[list[str], float]:
-    """Return the legend in three columns, with the last value of each line, and where it ends."""
+def _legend(lines: Sequence[_Line], top: float, told: Callable[[list[float]], float]) -> tuple[list[str], float]:
+    """Return the legend in three columns, with one value of each line, and where it ends."""
     parts = []
     wide = (RIGHT - MARGIN) / 3.0
     for n, line in enumerate(lines):
@@ -115,5 +117,5 @@ def _legend(lines: Sequence[_Line], top: float) -> tuple[list[str], float]:
             f'<path d="M{px(x)} {px(y - 4)}L{px(x + 30)} {px(y - 4)}" stroke="{line.colour}" stroke-width="2.4"'
             f"{dashed(line.pattern)}/>"
         )
-        parts.append(text(f"{safe_label(line.name)}  {line.values[-1]:+.2%}", x + 38, y, SMALL, INK))
+        parts.append(text(f"{line.name}  {told(line.values):+.2%}", x + 38, y, SMALL, INK))
     return parts, top + ((len(lines) - 1) // 3) * _LINE + 24.0

@@ -104,7 +104,8 @@ def _market_day(name: str, seed: int, asset: Asset, day: dt.date, paths: int) ->
 
 def _decisions(day: MarketDay, mandate: Mandate) -> Iterator[Decision]:
     planned = decide(day, mandate)
-    others = decide(day, mandate, [method for method in METHODS if method not in planned.plan.methods])
+    rest = [method for method in METHODS if method not in planned.plan.methods]
+    others = decide(day, mandate, rest) if rest else planned
     yield _chosen(day, mandate, "adviser", best_of(planned.candidates, serving=planned.plan.methods[-1]), planned)
     for profile_id, profile in load_profiles().items():
         if profile.level == mandate.risk:

@@ -50,24 +50,29 @@ def cscv(returns: FloatArray) -> Cscv:
     if blocks < LEAST_BLOCKS:
         days = LEAST_BLOCKS * _block_days()
         return Cscv(None, f"{rows.shape[1]} days are fewer than the {days} of {LEAST_BLOCKS} blocks", 0, 0, None, None)
-    of_day = np.minimum(np.arange(rows.shape[1]) * blocks // rows.shape[1], blocks - 1)
-    ranks, changes = [], []
-    for inside in itertools.combinations(range(blocks), blocks // 2):
-        outside = ~np.isin(of_day, inside)
-        within, beyond = rows[:, ~(outside | _left_out(outside))].mean(axis=1), rows[:, outside].mean(axis=1)
-        best = int(np.argmax(within))
-        below, same = int((beyond < beyond[best]).sum()), int((beyond == beyond[best]).sum())
-        ranks.append((below + (same + 1) / 2.0) / (rows.shape[0] + 1))
-        changes.append(float(beyond[best] - within[best]))
-    probability = sum(rank <= 0.5 for rank in ranks) / len(ranks)
+    of_day = np.arange(rows.shape[1]) * blocks // rows.shape[1]
+    inside = np.array(list(itertools.combinations(range(blocks), blocks // 2)))
+    outside = ~(of_day[None, :, None] == inside[:, None, :]).any(axis=2)
+    within, beyond = _means(rows, ~(outside | _left_out(outside))), _means(rows, outside)
+    every = np.arange(inside.shape[0])
+    best = np.argmax(within, axis=1)
+    picked = beyond[every, best][:, None]
+    places = (beyond < picked).sum(axis=1) + ((beyond == picked).sum(axis=1) + 1) / 2.0
+    ranks, changes = places / (rows.shape[0] + 1), picked[:, 0] - within[every, best]
     return Cscv(
-        probability,
+        float((ranks <= 0.5).mean()),
         None,
         blocks,
-        len(ranks),
-        math.fsum(ranks) / len(ranks),
-        DAYS_PER_YEAR * math.fsum(changes) / len(changes),
+        inside.shape[0],
+        math.fsum(ranks) / ranks.size,
+        DAYS_PER_YEAR * math.fsum(changes) / changes.size,
     )
+
+
+def _means(rows: FloatArray, taken: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return the mean of each row over the days taken in each split, (n_splits, n_strategies)."""
+    weights = taken / taken.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("sd,nd->sn", weights, rows))
 
 
 def distinct(returns: FloatArray) -> FloatArray:
@@ -104,10 +109,10 @@ def _block_days() -> int:
 
 
 def _left_out(outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Mark the days (n_days,) purged before and after a block outside the sample, and those embargoed after one."""
+    """Mark the days (…, n_days) purged before and after a block outside the sample, and those embargoed after one."""
     marked = np.zeros_like(outside)
     for lag in range(1, PURGE_DAYS + 1):
-        marked[:-lag] |= outside[lag:]
+        marked[..., :-lag] |= outside[..., lag:]
     for lag in range(1, PURGE_DAYS + EMBARGO_DAYS + 1):
-        marked[lag:] |= outside[:-lag]
+        marked[..., lag:] |= outside[..., :-lag]
     return marked

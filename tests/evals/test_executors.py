@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from evals import executors
 from evals.executors import Cluster, Processes, Serial, executor_for
 from tools.errors import UsageError
-
-
-@pytest.fixture(scope="session")
-def scheduler() -> Iterator[str]:
-    """The address of a scheduler with two worker processes, on loopback alone, without dashboards."""
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
 
 
 def test_a_cluster_yields_in_the_order_of_the_items_and_passes_a_failure_on(scheduler: str) -> None:
