@@ -7,7 +7,7 @@ import datetime as dt
 import gzip
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ Spoil = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 def write_market(
-    folder: Path, *, ends: dict[int, dt.date] | None = None, hacks: list[dict[str, Any]] | None = None
+    folder: Path,
+    *,
+    numbers: Sequence[int] = tuple(range(1, len(POOLS) + 1)),
+    ends: dict[int, dt.date] | None = None,
+    hacks: list[dict[str, Any]] | None = None,
 ) -> Path:
-    """Write the market with one snapshot, of the last day; ``ends`` says on which day a pool stops reporting."""
+    """Write these pools of the market, with a snapshot of the last day; ``ends`` says when a pool stops reporting."""
     rows = []
-    for number, (project, chain, symbol, millions, percent) in enumerate(POOLS, start=1):
+    for number in numbers:
+        project, chain, symbol, millions, percent = POOLS[number - 1]
         rates = wavy(DAYS, level=percent, swing=0.4, phase=number)
         rows.append(
             raw_row(pool_id(number), project=project, chain=chain, symbol=symbol, tvlUsd=millions * 1e6, apy=rates[-1],

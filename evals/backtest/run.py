@@ -9,6 +9,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -129,32 +130,49 @@ def settle(request: Request, source: str, decided: Sequence[DayDecisions]) -> Ba
     holdings = [one for own in strategies.values() for decision in own.values() for one in decision.holdings]
     market = open_known(source, request.seed)
     realised = Realised(market, holdings, first, last)
-    books = {
-        basis: {name: follow(own, realised, request.amount_usd, basis) for name, own in strategies.items()}
-        for basis in BASES
-    }
-    safe = _risk_free(decided, realised)
-    rates = {basis: {name: book.returns for name, book in own.items()} for basis, own in books.items()}
-    rate = float(np.prod(1.0 + safe)) ** (DAYS_PER_YEAR / safe.size) - 1.0
-    counted = np.array(list(rates["net"].values()))
+    followed = Followed(
+        {
+            basis: {name: follow(own, realised, request.amount_usd, basis) for name, own in strategies.items()}
+            for basis in BASES
+        },
+        _risk_free(decided, realised),
+    )
+    net = np.array(list(followed.returns("net").values()))
+    tried = Tried(len(strategies), effective_trials(net))
+    results = [*_results(strategies, followed, tried, realised, request.amount_usd), _safe_result(followed, tried)]
     scopes: list[Among] = ["all", *request.levels]
-    tried = Tried(len(strategies), effective_trials(counted))
-    results = _results(strategies, books, rates, safe, rate, tried, realised, request.amount_usd)
     return Backtest(
         schema_version=SCHEMA_VERSION,
         request=request,
         synthetic=market.synthetic,
         program_sha256=program_sha256(),
         realised_sha256=realised.sha256,
-        risk_free=significant(rate, DIGITS),
+        risk_free=significant(followed.rate, DIGITS),
         days=list(decided),
         strategies=results,
-        comparisons=_comparisons(request.levels, rates, safe),
-        trials=Trials(all=tried.all, distinct=len(distinct(counted)), effective=significant(tried.effective, 6)),
-        overfitting=[_overfitting(basis, among, own) for basis, own in rates.items() for among in scopes],
+        comparisons=_comparisons(request.levels, followed),
+        trials=Trials(all=tried.all, distinct=len(distinct(net)), effective=significant(tried.effective, 6)),
+        overfitting=[_overfitting(basis, among, followed.returns(basis)) for basis in BASES for among in scopes],
         block_days=block_days(realised.days),
         notes=notes_of(request, decided, results),
     )
+
+
+class Followed(NamedTuple):
+    """The books of all strategies by basis, and the daily risk-free returns (n_days,)."""
+
+    books: Mapping[Basis, Mapping[str, Book]]
+    safe: FloatArray
+
+    def returns(self, basis: Basis) -> dict[str, FloatArray]:
+        """Return the daily returns (n_days,) of each strategy."""
+        return {name: book.returns for name, book in self.books[basis].items()}
+
+    @property
+    def rate(self) -> float:
+        """Return the risk-free rate a year over the window."""
+        growth = float(np.prod(1.0 + self.safe))
+        return float(growth ** (DAYS_PER_YEAR / self.safe.size)) - 1.0
 
 
 def load_backtest(path: Path) -> Backtest:
@@ -189,19 +207,12 @@ def _risk_free(decided: Sequence[DayDecisions], realised: Realised) -> FloatArra
 
 
 def _results(
-    strategies: Mapping[str, _Decisions],
-    books: Mapping[Basis, Mapping[str, Book]],
-    rates: Mapping[Basis, Mapping[str, FloatArray]],
-    safe: FloatArray,
-    rate: float,
-    tried: Tried,
-    realised: Realised,
-    amount_usd: float,
+    strategies: Mapping[str, _Decisions], followed: Followed, tried: Tried, realised: Realised, amount_usd: float
 ) -> list[StrategyResult]:
-    found = {basis: figures(np.array(list(own.values())), rate, tried) for basis, own in rates.items()}
+    found = {basis: figures(np.array(list(followed.returns(basis).values())), followed.rate, tried) for basis in BASES}
     results = []
     for n, (name, own) in enumerate(strategies.items()):
-        net, priced = books["net"][name], books["priced"][name]
+        net, priced = followed.books["net"][name], followed.books["priced"][name]
         first = next(iter(own.values()))
         tokens = {token for one in own.values() for holding in one.holdings for token in holding.tokens}
         paid = math.fsum(one.gas_usd + one.slippage_usd + one.bridge_usd for one in net.rebalancings)
@@ -225,7 +236,7 @@ def _results(
                 curve_priced=_curve(priced.value),
             )
         )
-    return [*results, _safe_result(safe, rate, tried)]
+    return results
 
 
 def _turnover(book: Book) -> float:
@@ -233,9 +244,9 @@ def _turnover(book: Book) -> float:
     return math.fsum(one.turnover for one in book.rebalancings[1:-1])
 
 
-def _safe_result(safe: FloatArray, rate: float, tried: Tried) -> StrategyResult:
-    (own,) = figures(safe[None], rate, tried)
-    curve = _curve(np.concatenate([[1.0], np.cumprod(1.0 + safe)]))
+def _safe_result(followed: Followed, tried: Tried) -> StrategyResult:
+    (own,) = figures(followed.safe[None], followed.rate, tried)
+    curve = _curve(np.concatenate([[1.0], np.cumprod(1.0 + followed.safe)]))
     return StrategyResult(
         strategy="risk_free",
         kind="risk_free",
@@ -260,18 +271,17 @@ def _curve(value: FloatArray) -> list[float]:
     return [significant(float(one), DIGITS) for one in value]
 
 
-def _comparisons(
-    levels: Sequence[RiskLevel], rates: Mapping[Basis, Mapping[str, FloatArray]], safe: FloatArray
-) -> list[Comparison]:
+def _comparisons(levels: Sequence[RiskLevel], followed: Followed) -> list[Comparison]:
     """Hold the adviser at each level against each baseline."""
     found = []
     for basis in BASES[1:]:
-        own = {**rates[basis], "risk_free": safe}
+        own = {**followed.returns(basis), "risk_free": followed.safe}
         for level in levels:
-            for other in (f"equal.{level}", f"greedy.{level}", "largest", f"held.{level}", "risk_free"):
-                name = f"adviser.{level}"
-                if name in own and other in own:
-                    found.append(compare(name, own[name], other, own[other], basis))
+            name, others = (
+                f"adviser.{level}",
+                (f"equal.{level}", f"greedy.{level}", "largest", f"held.{level}", "risk_free"),
+            )
+            found += [compare(name, own[name], other, own[other], basis) for other in others]
     return found
 
 

@@ -83,7 +83,7 @@ def _short(one: StrategyResult) -> Cells:
         percent(one.priced.annual_return),
         percent(one.priced.annual_volatility),
         _sharpe(one.priced),
-        "-" if one.priced.deflated_sharpe is None else f"{one.priced.deflated_sharpe:.2g}",
+        _probability(one.priced.deflated_sharpe),
         percent(one.priced.max_drawdown),
         f"{one.cost * BASIS_POINTS:.1f}",
         f"{one.turnover_per_year:.1f}",
@@ -98,6 +98,13 @@ def _sharpe(found: Figures) -> str:
     if found.sharpe_low is None or found.sharpe_high is None:
         return f"{found.sharpe:.1f}"
     return f"{found.sharpe:.1f} ({found.sharpe_low:.1f} to {found.sharpe_high:.1f})"
+
+
+def _probability(value: float | None) -> str:
+    """Write a probability with two decimals, the smallest as a bound; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value >= 0.005 else "<0.01"
 
 
 def earned_rows(one: StrategyResult) -> list[Cells]:
