@@ -49,6 +49,7 @@ def page(result: Backtest, equity: str, drawdown: str) -> str:
         verdicts=tables.verdicts(result),
         columns=tables.SHORT,
         rows=tables.short_rows(result),
+        windows=tables.window_rows(result),
         overfitting=[tables.overfitting_line(one) for one in result.overfitting if one.basis != "gross"],
         held=[(one.strategy, list(tables.held_rows(result, one.strategy))) for one in shown],
         earned_columns=tables.EARNED,
@@ -71,6 +72,9 @@ def page_lines(results: Sequence[Backtest]) -> Iterator[str]:
         yield from _markdown(tables.SHORT, tables.short_rows(result))
         yield from (f"- {line}" for line in tables.verdicts(result))
         yield ""
+        yield "Net, a year, from one decision to the next:"
+        yield ""
+        yield from _markdown(*tables.window_rows(result))
         trials = result.trials
         yield (
             f"{trials.all} strategies were tried, {trials.distinct} with a series of their own, as many as "

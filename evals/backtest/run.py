@@ -185,16 +185,25 @@ def load_backtest(path: Path) -> Backtest:
 
 
 def _strategies(decided: Sequence[DayDecisions]) -> dict[str, _Decisions]:
-    """Return the decisions of each strategy by day; what is held to the end has only its first."""
+    """Return the decisions of each strategy by day; what is never changed has none after its first holdings."""
     found: dict[str, _Decisions] = {}
     for name, own in by_strategy(decided).items():
-        first = {day: own[day] for day in sorted(own)[:1]}
-        decision = next(iter(first.values()))
-        found[name] = first if decision.kind == "largest" else own
+        decision = next(iter(own.values()))
+        found[name] = _first_holdings(own) if decision.kind == "largest" else own
         if decision.kind == "adviser":
             held = f"held.{decision.risk}"
-            found[held] = {day: one.model_copy(update={"strategy": held, "kind": "held"}) for day, one in first.items()}
+            found[held] = {
+                day: one.model_copy(update={"strategy": held, "kind": "held"})
+                for day, one in _first_holdings(own).items()
+            }
     return dict(sorted(found.items(), key=lambda item: _ORDER.index(next(iter(item[1].values())).kind)))
+
+
+def _first_holdings(own: _Decisions) -> _Decisions:
+    """Return the decisions up to the first that holds something."""
+    days = sorted(own)
+    first = next((n for n, day in enumerate(days) if own[day].holdings), len(days))
+    return {day: own[day] for day in days[: first + 1]}
 
 
 def _risk_free(decided: Sequence[DayDecisions], realised: Realised) -> FloatArray:

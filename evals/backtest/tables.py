@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from evals.backtest.decisions import by_strategy
 from evals.backtest.records import Backtest, Comparison, Figures, Overfitting, StrategyResult
-from tools.units import BASIS_POINTS, safe_label
+from tools.units import BASIS_POINTS, DAYS_PER_YEAR, safe_label
 
 Cells = tuple[str, ...]
 
@@ -26,13 +26,14 @@ SHORT: Cells = (
     "drawdown, with prices", "cost, bp", "turnover a year", "days idle",
 )  # fmt: skip
 HOLDINGS = ("strategy", "day", "candidate", "reason", "pool_id", "name", "chain", "tokens", "weight", "apy", "kept")
+WINDOWS = ("adviser", "equal", "greedy", "largest", "held", "risk_free")
 EARNED: Cells = ("pool", "days held", "mean weight", "earned, dollars")
 WORDS = {
     "adviser": "the adviser",
     "equal": "equal weights of all eligible pools",
     "greedy": "the highest APYs up to their caps",
     "largest": "the largest pool, bought once and kept",
-    "held": "the adviser's first choice, never changed",
+    "held": "its own first choice, never changed",
     "risk_free": "the risk-free rate",
 }
 
@@ -124,6 +125,26 @@ def held_rows(result: Backtest, strategy: str) -> Iterator[Cells]:
             for held in sorted(one.holdings, key=lambda held: (-held.weight, held.pool_id))
         )
         yield day, one.candidate or "-", pools or f"nothing: {safe_label(one.reason or '', 120)}"
+
+
+def window_rows(result: Backtest) -> tuple[Cells, list[Cells]]:
+    """Return columns and rows of what the adviser and each baseline earned net from one decision to the next.
+
+    Annualised, (from, level, …); the cost of a decision falls into the window that it opens.
+    """
+    columns = ("from", "level", *WINDOWS)
+    books = {one.strategy: one.curve_net for one in result.strategies}
+    first = first_day(result)
+    days = sorted({one.day for one in result.days if one.decisions})
+    ends = [*days[1:], result.request.end]
+    rows = []
+    for day, end in zip(days, ends, strict=True):
+        start, stop = ((dt.date.fromisoformat(one) - first).days for one in (day, end))
+        for level in result.request.levels:
+            names = (name if name in books else f"{name}.{level}" for name in WINDOWS)
+            grown = (books[name][stop] / books[name][start] for name in names)
+            rows.append((day, level, *(percent(growth ** (DAYS_PER_YEAR / (stop - start)) - 1.0) for growth in grown)))
+    return columns, rows
 
 
 def verdicts(result: Backtest) -> list[str]:

@@ -154,6 +154,29 @@ def test_an_exploit_takes_its_share_of_what_the_protocol_held_and_what_is_unknow
     assert "not known" in unknown.events[0].note
 
 
+def test_an_exploit_on_the_day_of_a_decision_strikes_what_was_held_until_that_evening() -> None:
+    seconds = dt.datetime(2025, 1, 6, 12, tzinfo=dt.UTC).timestamp()
+    hack = {"date": seconds, "name": "Aave V3", "amount": 10e6, "targetType": "DeFi Protocol"}
+    safe = holding(2, 1.0, family="compound")
+    both = {1: [5.0] * (DAYS + 1), 2: [5.0] * (DAYS + 1)}
+    fled = follow(
+        {str(START): decision(holding(1, 1.0)), SECOND: decision(safe)},
+        world(both, held=[safe], hacks=[hack]),
+        AMOUNT,
+        "net",
+    )
+    assert [(one.day, one.pool_id) for one in fled.events] == [(SECOND, pool_id(1))]
+    assert fled.value[5] < 0.91  # 10 of the 100 million in both pools, which the market takes for one protocol's
+    came = follow(
+        {str(START): decision(safe), SECOND: decision(holding(1, 1.0))},
+        world(both, held=[safe], hacks=[hack]),
+        AMOUNT,
+        "net",
+    )
+    assert came.events == []
+    assert came.value.min() > 0.99
+
+
 def test_recorded_prices_move_the_book_and_other_tokens_are_held_at_par() -> None:
     rates = [5.0] * (DAYS + 1)
     closes = [1.0, 0.95, *[1.0] * (DAYS - 1)]
@@ -182,6 +205,8 @@ def test_changing_chain_pays_a_crossing_and_a_price_that_nobody_knows_is_named()
     book = follow({str(START): decision(away)}, world({1: [5.0] * (DAYS + 1)}), AMOUNT, "net")
     assert book.rebalancings[0].gas_usd == pytest.approx(2.0 * gas(chain="Arbitrum"), rel=1e-8)
     assert book.rebalancings[0].unpriced == []
+    left = AMOUNT - 2.0 * gas(chain="Arbitrum")
+    assert book.value[1] == pytest.approx(left * (1.0 + daily_return(0.05)) / AMOUNT, rel=1e-12)
     far = holding(1, 1.0, chain="Arbitrum", tokens=["FRAX"])
     book = follow({str(START): decision(far)}, world({1: [5.0] * (DAYS + 1)}), AMOUNT, "net")
     assert book.rebalancings[0].unpriced == ["what moving the money to Arbitrum and back costs is not known"]

@@ -12,11 +12,12 @@ from recorded_market import LAST, write_market
 
 from evals.backtest import decisions as deciding
 from evals.backtest import run as running
+from evals.backtest.__main__ import GENERATED, main
 from evals.backtest.notes import ALWAYS
 from evals.backtest.records import Backtest, Request
 from evals.backtest.report import FILES, page_lines, write_report
 from evals.backtest.run import RECORD, calendar, load_backtest, request_of, run_backtest
-from evals.backtest.tables import SHORT, verdicts
+from evals.backtest.tables import SHORT, verdicts, window_rows
 from evals.executors import Cluster, Executor, Processes, Serial
 from tools.errors import UsageError
 
@@ -114,6 +115,40 @@ def test_the_report_is_whole_says_who_lost_and_depends_on_the_record_alone(
         assert bodies[name].startswith(b"\x89PNG")
     lines = list(page_lines([result]))
     assert f"| {' | '.join(SHORT)} |" in lines
+
+
+def test_the_windows_between_decisions_make_up_the_whole(serial: tuple[Path, Backtest]) -> None:
+    columns, rows = window_rows(serial[1])
+    assert [row[:2] for row in rows] == [(str(day), "high") for day in DAYS]
+    days = [(end - start).days for start, end in zip(DAYS, [*DAYS[1:], LAST], strict=True)]
+    books = {one.strategy: one for one in serial[1].strategies}
+    for kind, name in (("adviser", "adviser.high"), ("largest", "largest"), ("risk_free", "risk_free")):
+        column = columns.index(kind)
+        grown = [(1.0 + float(row[column].rstrip("%")) / 100.0) ** (n / 365) for row, n in zip(rows, days, strict=True)]
+        assert grown[0] * grown[1] == pytest.approx(books[name].curve_net[-1], abs=1e-4)
+
+
+def test_what_is_never_changed_is_the_first_choice_that_holds_something(serial: tuple[Path, Backtest]) -> None:
+    first, second = serial[1].days
+    nothing = [one.model_copy(update={"holdings": [], "reason": "nothing passes"}) for one in first.decisions]
+    later = second.model_copy(update={"day": "2025-01-15"})
+    plans = running._strategies([first.model_copy(update={"decisions": nothing}), second, later])
+    assert {day: bool(one.holdings) for day, one in plans["held.high"].items()} == {
+        str(DAYS[0]): False,
+        str(DAYS[1]): True,
+    }
+    assert len(plans["adviser.high"]) == 3
+
+
+def test_the_page_takes_the_tables_between_its_marks(serial: tuple[Path, Backtest], tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{GENERATED[0]}\nold\n{GENERATED[1]}\nafter\n")
+    main([str(serial[0]), "--out", str(page)])
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "## USD, $1,000,000, 2024-10-01, 2024-12-01, to 2025-02-28" in text
+    assert "old" not in text.replace("held", "")
 
 
 def test_verdicts_name_losses_as_plainly_as_gains(serial: tuple[Path, Backtest]) -> None:
