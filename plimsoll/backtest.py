@@ -62,10 +62,17 @@ def backtest(
     paths = write_report(result, out)
     _show(result)
     echo(f"report: {next(path for path in paths if path.suffix == '.html')}")
-    if earlier is not None and earlier != result:
-        raise VerificationError(f"{check}: run again, it comes out otherwise; the new record is in {out}")
     if earlier is not None:
-        echo(f"{check}: the same, run again")
+        _compare(check, earlier, result, out)
+
+
+def _compare(folder: Path | None, earlier: Backtest, result: Backtest, out: Path) -> None:
+    """Say whether a run came out as before; raises VerificationError where it did not."""
+    changed = earlier.program_sha256 != result.program_sha256
+    said = " by another version of the program" if changed else ""
+    if earlier.model_copy(update={"program_sha256": result.program_sha256}) != result:
+        raise VerificationError(f"{folder}: run again{said}, it comes out otherwise; the new record is in {out}")
+    echo(f"{folder}: the same, run again{said}")
 
 
 def _days(days: str | None, start: str | None, every: int, end: str | None) -> list[dt.date]:

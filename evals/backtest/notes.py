@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evals.backtest.records import DayDecisions, Request, StrategyResult
+from tools.units import DAYS_PER_YEAR
 
 ALWAYS = (
     "Survivors only: a recorded market holds the pools that still existed, or that somebody had chosen, when it was "
@@ -19,6 +20,8 @@ ALWAYS = (
     "in. Nobody else is taken to move because of it.",
 )
 
+SHORT_DAYS = 90  # a window below this is annualised all the same, and the reader is told what that does
+
 
 def notes_of(request: Request, decided: Sequence[DayDecisions], results: Sequence[StrategyResult]) -> list[str]:
     """Say what a reader must know before believing a figure."""
@@ -27,6 +30,15 @@ def notes_of(request: Request, decided: Sequence[DayDecisions], results: Sequenc
     at_par = sorted({token for one in results for token in one.at_par})
     unpriced = sorted({what for one in results for move in one.rebalancings for what in move.unpriced})
     found = list(ALWAYS)
+    days = len(results[0].curve_net) - 1
+    if days < SHORT_DAYS:
+        found.append(
+            f"{days} days are stated for a year: what is paid once, going in and out, weighs "
+            f"{DAYS_PER_YEAR / days:.0f} times as much as it would on a holder who stays a year."
+        )
+    idle = sorted(one.strategy for one in results if one.idle_days == days)
+    if idle:
+        found.append(f"Held nothing at all, for nothing passed the limits: {', '.join(idle)}.")
     if request.asset != "USD":
         found.append(f"The book is kept in {request.asset}, so its price plays no part; no token's price is recorded.")
     elif at_par:

@@ -158,6 +158,8 @@ def _verdict(one: Comparison) -> str:
     size = f"{abs(one.difference) * 100.0:.2f} percentage points a year {word}"
     if one.low is None or one.high is None:
         return f"At {level} risk the adviser earned {size} than {other}; too few days for a range."
+    if one.low == one.high == 0.0:
+        return f"At {level} risk the adviser's book was that of {other}, day by day."
     span = f"{one.low * 100.0:+.2f} to {one.high * 100.0:+.2f}"
     verdict = "won against" if one.low > 0.0 else "lost to" if one.high < 0.0 else "cannot be told from"
     return f"At {level} risk the adviser {verdict} {other}: {size} ({span})."

@@ -156,10 +156,12 @@ def test_verdicts_name_losses_as_plainly_as_gains(serial: tuple[Path, Backtest])
     one = result.comparisons[0]
     lost = one.model_copy(update={"difference": -0.02, "low": -0.03, "high": -0.01})
     unclear = one.model_copy(update={"difference": -0.02, "low": -0.03, "high": 0.01})
-    said = verdicts(result.model_copy(update={"comparisons": [lost, unclear]}))
+    same = one.model_copy(update={"difference": 0.0, "low": 0.0, "high": 0.0})
+    said = verdicts(result.model_copy(update={"comparisons": [lost, unclear, same]}))
     assert said[0].startswith("At high risk the adviser lost to equal weights")
     assert "2.00 percentage points a year less (-3.00 to -1.00)" in said[0]
     assert "cannot be told from" in said[1]
+    assert said[2].endswith("was that of equal weights of all eligible pools, day by day.")
 
 
 def test_a_calendar_ends_before_the_end() -> None:

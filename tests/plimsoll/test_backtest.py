@@ -35,8 +35,13 @@ def test_the_command_runs_prints_and_checks_what_it_wrote(
     (journal,) = out.glob("decisions-*.jsonl")
     again.mkdir()
     (again / journal.name).write_bytes(journal.read_bytes())
-    assert plimsoll(capsys, monkeypatch, "backtest", "--source", market, "--check", out, "--out", again).code == 0
+    same = plimsoll(capsys, monkeypatch, "backtest", "--source", market, "--check", out, "--out", again)
+    assert same.code == 0
+    assert same.out.endswith("the same, run again\n")
     record = json.loads((out / RECORD).read_text())
+    (out / RECORD).write_text(json.dumps(record | {"program_sha256": "of an earlier version"}))
+    later = plimsoll(capsys, monkeypatch, "backtest", "--source", market, "--check", out, "--out", again)
+    assert later.out.endswith("the same, run again by another version of the program\n")
     record["strategies"][0]["net"]["total_return"] += 0.01
     (out / RECORD).write_text(json.dumps(record))
     forged = plimsoll(capsys, monkeypatch, "backtest", "--source", market, "--check", out, "--out", again)
