@@ -3,7 +3,8 @@
 A pure pass in the order of time. Interest stays where it arose until the next decision. Each decision that differs from
 the last is carried out in full, every leg: it pays the gas of a visit, the slippage of its pool at the size that is
 moved, and, where money changes chain, one crossing to or from Ethereum with the gas of a transaction on that chain. The
-money comes from Ethereum and goes back there at the end. Nothing is declined for costing too much.
+money comes from Ethereum and goes back there at the end. Nothing is declined for costing too much, save by
+``paid_back``.
 
 A cost that nobody knows is not charged and is named. Money in a pool that stops reporting earns nothing after three
 days and cannot move before the next decision; it is then taken out in full, which nobody can be sure of.
@@ -20,9 +21,11 @@ import numpy as np
 from evals.backtest.realised import Realised
 from evals.backtest.records import Basis, Decision, Earned, Event, Holding, Rebalancing
 from tools.errors import UsageError
+from tools.forecast.rebalancing import PAYBACK_DAYS
 from tools.market.names import canonical_chain
 from tools.market.quality import MAX_GAP_DAYS
 from tools.risk.costs import RECORDED_CHAIN, Cost
+from tools.sizing import break_even_days
 from tools.units import FloatArray, daily_return, significant
 
 
@@ -62,40 +65,107 @@ def follow(decisions: Mapping[str, Decision], realised: Realised, amount_usd: fl
     ``basis`` gross leaves costs, dilution and exploits out; net has them; priced moves with the prices of the tokens
     too. Raises UsageError where costs take everything.
     """
+    ledger = _Ledger(realised, amount_usd, basis)
     days = sorted(decisions)
-    ends = [*(realised.number(day) for day in days[1:]), realised.days]
-    value = np.empty(realised.days + 1)
-    value[0] = amount_usd
-    held: dict[str, _Position] = {}
-    idle, before = amount_usd, None
-    rebalancings, events, unpaid, idle_days = [], [], 0, 0
-    earned: dict[str, list[_Stretch]] = {}
-    for day, end in zip(days, ends, strict=True):
-        start, decision = realised.number(day), decisions[day]
+    for day, end in zip(days, _ends(days, realised), strict=True):
+        ledger.carry_out(decisions[day])
+        ledger.advance(end)
+    return ledger.close()
+
+
+def paid_back(decisions: Mapping[str, Decision], realised: Realised, amount_usd: float) -> dict[str, Decision]:
+    """Leave out every decision that would not pay back what moving to it costs within ``PAYBACK_DAYS``.
+
+    By the rates of its day, at size, of what is held and of what would be. The first decision is carried out, a "no"
+    is, and one that leaves a pool that has stopped reporting is: none of these is about a better rate.
+    """
+    ledger, kept = _Ledger(realised, amount_usd, "net"), {}
+    days = sorted(decisions)
+    for day, end in zip(days, _ends(days, realised), strict=True):
+        if ledger.is_due(decisions[day]):
+            kept[day] = decisions[day]
+            ledger.carry_out(decisions[day])
+        ledger.advance(end)
+    return kept
+
+
+def _ends(days: Sequence[str], realised: Realised) -> list[int]:
+    """Return for each decision the number of the day on which the next one is made, or the last day."""
+    return [*(realised.number(day) for day in days[1:]), realised.days]
+
+
+class _Ledger:
+    """The state of a book at the end of a day, and everything written into it so far."""
+
+    def __init__(self, realised: Realised, amount_usd: float, basis: Basis) -> None:
+        self._realised, self._amount_usd, self._basis = realised, amount_usd, basis
+        self._day = 0
+        self._value = np.empty(realised.days + 1)
+        self._value[0] = self._idle = amount_usd
+        self._held: dict[str, _Position] = {}
+        self._decision: Decision | None = None
+        self._rebalancings: list[Rebalancing] = []
+        self._events: list[Event] = []
+        self._stretches: dict[str, list[_Stretch]] = {}
+        self._unpaid_days = self._idle_days = 0
+
+    def is_due(self, decision: Decision) -> bool:
+        """Tell whether moving to a decision is for more than a rate, or pays its cost back soon enough."""
+        if not self._held or not decision.holdings or self._day == 0:
+            return True
+        if any(self._realised.paid(pool_id).silent[self._day - 1] > MAX_GAP_DAYS for pool_id in self._held):
+            return True
+        worth = self._worth()
         target = {one.pool_id: one for one in decision.holdings}
-        if before is None or _weights(decision) != _weights(before):
-            worth = math.fsum([idle, *(one.usd for one in held.values())])
-            moved, left = _move(held, target, worth, realised, start, basis)
-            rebalancings.append(moved)
-            held = {pool_id: _Position(one, one.weight * left) for pool_id, one in target.items()}
-            idle = 0.0 if target else left
+        moved, _ = _move(self._held, target, worth, self._realised, self._day, self._basis)
+        now = math.fsum(
+            one.usd / worth * one.holding.kept * float(self._realised.paid(pool_id).apy[self._day - 1])
+            for pool_id, one in self._held.items()
+        )
+        then = math.fsum(one.weight * one.kept * one.apy for one in decision.holdings)
+        wait = break_even_days((moved.gas_usd + moved.slippage_usd + moved.bridge_usd) / worth, then, now).value
+        return wait is not None and wait <= PAYBACK_DAYS
+
+    def carry_out(self, decision: Decision) -> None:
+        """Move to a decision, unless it repeats the last one."""
+        target = {one.pool_id: one for one in decision.holdings}
+        if self._decision is None or _weights(decision) != _weights(self._decision):
+            moved, left = _move(self._held, target, self._worth(), self._realised, self._day, self._basis)
+            self._rebalancings.append(moved)
+            self._held = {pool_id: _Position(one, one.weight * left) for pool_id, one in target.items()}
+            self._idle = 0.0 if target else left
         else:  # the same pools: only what is known of them is new
-            held = {pool_id: _Position(target[pool_id], one.usd) for pool_id, one in held.items()}
-        before = decision
-        worths = _grown(held, realised, start, end, basis)
-        value[start + 1 : end + 1] = idle + np.sum([*worths.values(), np.zeros(end - start)], axis=0)
-        events += _events(decision.strategy, held, worths, realised, start, end)
-        unpaid += sum(int((_silent(realised, pool_id, start, end) > MAX_GAP_DAYS).sum()) for pool_id in held)
-        idle_days += 0 if held else end - start
+            self._held = {pool_id: _Position(target[pool_id], one.usd) for pool_id, one in self._held.items()}
+        self._decision = decision
+
+    def advance(self, end: int) -> None:
+        """Let the positions earn up to the end of a day."""
+        start, held = self._day, self._held
+        assert self._decision is not None
+        worths = _grown(held, self._realised, start, end, self._basis)
+        value = self._idle + np.sum([*worths.values(), np.zeros(end - start)], axis=0)
+        self._value[start + 1 : end + 1] = value
+        self._events += _events(self._decision.strategy, held, worths, self._realised, start, end)
+        self._idle_days += 0 if held else end - start
         for pool_id, one in held.items():
-            share = float(np.sum(worths[pool_id] / value[start + 1 : end + 1]))
+            self._unpaid_days += int((_silent(self._realised, pool_id, start, end) > MAX_GAP_DAYS).sum())
             gained = float(worths[pool_id][-1]) - one.usd
-            earned.setdefault(pool_id, []).append(_Stretch(one.holding.name, end - start, share, gained))
-        held = {pool_id: _Position(one.holding, float(worths[pool_id][-1])) for pool_id, one in held.items()}
-    sold, left = _move(held, {}, float(value[-1]), realised, realised.days, basis)
-    value[-1] = left
-    brought = [_brought(pool_id, own) for pool_id, own in sorted(earned.items())]
-    return Book(value / amount_usd, [*rebalancings, sold], events, brought, idle_days, unpaid)
+            stretch = _Stretch(one.holding.name, end - start, float(np.sum(worths[pool_id] / value)), gained)
+            self._stretches.setdefault(pool_id, []).append(stretch)
+        self._held = {pool_id: _Position(one.holding, float(worths[pool_id][-1])) for pool_id, one in held.items()}
+        self._day = end
+
+    def close(self) -> Book:
+        """Sell everything and return the book."""
+        sold, left = _move(self._held, {}, self._worth(), self._realised, self._day, self._basis)
+        self._value[-1] = left
+        earned = [_brought(pool_id, own) for pool_id, own in sorted(self._stretches.items())]
+        moves = [*self._rebalancings, sold]
+        value = self._value / self._amount_usd
+        return Book(value, moves, self._events, earned, self._idle_days, self._unpaid_days)
+
+    def _worth(self) -> float:
+        return math.fsum([self._idle, *(one.usd for one in self._held.values())])
 
 
 class _Stretch(NamedTuple):

@@ -15,7 +15,8 @@ ALWAYS = (
     "knew these months. Facts carry the day on which they became known; what was thought worth writing down does not.",
     "Look-ahead of models: these decisions are the embedded policy's, which has no trained weights. With a language "
     "model in the seat, dates before its training cut-off prove nothing about that model.",
-    "Every new decision is carried out in full, however little it gains; one that repeats the last moves nothing.",
+    "Every new decision is carried out in full, however little it gains; one that repeats the last moves nothing. Only "
+    "patient leaves out those that would not pay back within a month what moving costs.",
     "Rates are those that were paid without the own deposit, times the share that the day's model says is left with it "
     "in. Nobody else is taken to move because of it.",
 )

@@ -13,7 +13,7 @@ from tools.records import Asset, Count, Fraction, ProfileId, Record, RiskLevel, 
 
 SCHEMA_VERSION = "1.0"
 
-StrategyKind = Literal["adviser", "profile", "method", "equal", "greedy", "largest", "held", "risk_free"]
+StrategyKind = Literal["adviser", "profile", "method", "equal", "greedy", "largest", "held", "patient", "risk_free"]
 Basis = Literal["gross", "net", "priced"]
 Among = Literal["all", "low", "medium", "high"]
 

@@ -64,12 +64,15 @@ def page(result: Backtest, equity: str, drawdown: str) -> str:
 
 
 def page_lines(results: Sequence[Backtest]) -> Iterator[str]:
-    """Yield the generated part of ``docs/backtest.md``: for each run its table, verdicts and what it cannot prove."""
-    for result in results:
+    """Yield the generated part of ``docs/backtest.md``: for each run its table, verdicts and what it cannot prove.
+
+    The first with every strategy, the others with the adviser and the rules it is held against.
+    """
+    for number, result in enumerate(results):
         asked = result.request
         yield f"## {asked.asset}, ${asked.amount_usd:,.0f}, {_days(asked.days)}, to {asked.end}"
         yield ""
-        yield from _markdown(tables.SHORT, tables.short_rows(result))
+        yield from _markdown(tables.SHORT, tables.short_rows(result, brief=number > 0))
         yield from (f"- {line}" for line in tables.verdicts(result))
         yield ""
         yield "Net, a year, from one decision to the next:"

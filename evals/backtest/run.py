@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from evals.backtest.accounting import Book, follow
+from evals.backtest.accounting import Book, follow, paid_back
 from evals.backtest.decisions import by_strategy, decide_task, tasks_of
 from evals.backtest.known import fingerprint, open_known
 from evals.backtest.notes import notes_of
@@ -47,7 +47,7 @@ from tools.units import DAYS_PER_YEAR, FloatArray, daily_return, significant
 RECORD = "backtest.json"
 BASES: tuple[Basis, ...] = ("gross", "net", "priced")
 _ORDER: tuple[StrategyKind, ...] = (
-    "adviser", "profile", "method", "equal", "greedy", "largest", "held", "risk_free",
+    "adviser", "profile", "method", "equal", "greedy", "largest", "held", "patient", "risk_free",
 )  # fmt: skip
 _Decisions = Mapping[str, Decision]
 
@@ -130,6 +130,12 @@ def settle(request: Request, source: str, decided: Sequence[DayDecisions]) -> Ba
     holdings = [one for own in strategies.values() for decision in own.values() for one in decision.holdings]
     market = open_known(source, request.seed)
     realised = Realised(market, holdings, first, last)
+    strategies |= {
+        f"patient.{level}": _renamed(
+            paid_back(strategies[f"adviser.{level}"], realised, request.amount_usd), f"patient.{level}", "patient"
+        )
+        for level in request.levels
+    }
     followed = Followed(
         {
             basis: {name: follow(own, realised, request.amount_usd, basis) for name, own in strategies.items()}
@@ -192,11 +198,12 @@ def _strategies(decided: Sequence[DayDecisions]) -> dict[str, _Decisions]:
         found[name] = _first_holdings(own) if decision.kind == "largest" else own
         if decision.kind == "adviser":
             held = f"held.{decision.risk}"
-            found[held] = {
-                day: one.model_copy(update={"strategy": held, "kind": "held"})
-                for day, one in _first_holdings(own).items()
-            }
+            found[held] = _renamed(_first_holdings(own), held, "held")
     return dict(sorted(found.items(), key=lambda item: _ORDER.index(next(iter(item[1].values())).kind)))
+
+
+def _renamed(own: _Decisions, strategy: str, kind: StrategyKind) -> _Decisions:
+    return {day: one.model_copy(update={"strategy": strategy, "kind": kind}) for day, one in own.items()}
 
 
 def _first_holdings(own: _Decisions) -> _Decisions:
@@ -288,7 +295,7 @@ def _comparisons(levels: Sequence[RiskLevel], followed: Followed) -> list[Compar
         for level in levels:
             name, others = (
                 f"adviser.{level}",
-                (f"equal.{level}", f"greedy.{level}", "largest", f"held.{level}", "risk_free"),
+                (f"equal.{level}", f"greedy.{level}", "largest", f"held.{level}", f"patient.{level}", "risk_free"),
             )
             found += [compare(name, own[name], other, own[other], basis) for other in others]
     return found

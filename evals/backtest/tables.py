@@ -26,14 +26,16 @@ SHORT: Cells = (
     "drawdown, with prices", "cost, bp", "turnover a year", "days idle",
 )  # fmt: skip
 HOLDINGS = ("strategy", "day", "candidate", "reason", "pool_id", "name", "chain", "tokens", "weight", "apy", "kept")
-WINDOWS = ("adviser", "equal", "greedy", "largest", "held", "risk_free")
+WINDOWS = ("adviser", "equal", "greedy", "largest", "held", "patient", "risk_free")
 EARNED: Cells = ("pool", "days held", "mean weight", "earned, dollars")
+_SAME = 5e-5  # a year: what two decimals of a percent would show as nothing
 WORDS = {
     "adviser": "the adviser",
     "equal": "equal weights of all eligible pools",
     "greedy": "the highest APYs up to their caps",
     "largest": "the largest pool, bought once and kept",
     "held": "its own first choice, never changed",
+    "patient": "itself, had it moved only for what pays back",
     "risk_free": "the risk-free rate",
 }
 
@@ -71,9 +73,9 @@ def first_day(result: Backtest) -> dt.date:
     return dt.date.fromisoformat(min(one.day for one in result.days if one.decisions))
 
 
-def short_rows(result: Backtest) -> list[Cells]:
-    """Return the rows of ``SHORT``: one for each strategy."""
-    return [_short(one) for one in result.strategies]
+def short_rows(result: Backtest, *, brief: bool = False) -> list[Cells]:
+    """Return the rows of ``SHORT``: one for each strategy; ``brief`` leaves out single profiles and methods."""
+    return [_short(one) for one in result.strategies if not (brief and one.kind in ("profile", "method"))]
 
 
 def _short(one: StrategyResult) -> Cells:
@@ -97,8 +99,12 @@ def _sharpe(found: Figures) -> str:
     if found.sharpe is None:
         return "-"
     if found.sharpe_low is None or found.sharpe_high is None:
-        return f"{found.sharpe:.1f}"
-    return f"{found.sharpe:.1f} ({found.sharpe_low:.1f} to {found.sharpe_high:.1f})"
+        return _decimal(found.sharpe)
+    return f"{_decimal(found.sharpe)} ({_decimal(found.sharpe_low)} to {_decimal(found.sharpe_high)})"
+
+
+def _decimal(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"
 
 
 def _probability(value: float | None) -> str:
@@ -158,8 +164,8 @@ def _verdict(one: Comparison) -> str:
     size = f"{abs(one.difference) * 100.0:.2f} percentage points a year {word}"
     if one.low is None or one.high is None:
         return f"At {level} risk the adviser earned {size} than {other}; too few days for a range."
-    if one.low == one.high == 0.0:
-        return f"At {level} risk the adviser's book was that of {other}, day by day."
+    if max(-one.low, one.high) < _SAME:
+        return f"At {level} risk the adviser earned the same as {other}."
     span = f"{one.low * 100.0:+.2f} to {one.high * 100.0:+.2f}"
     verdict = "won against" if one.low > 0.0 else "lost to" if one.high < 0.0 else "cannot be told from"
     return f"At {level} risk the adviser {verdict} {other}: {size} ({span})."
@@ -177,8 +183,8 @@ def overfitting_line(one: Overfitting) -> str:
 
 
 def percent(value: float) -> str:
-    """Write a fraction as percent with two decimals."""
-    return f"{value:.2%}"
+    """Write a fraction as percent with two decimals, none of them a minus zero."""
+    return f"{round(value, 4) + 0.0:.2%}"
 
 
 def _table_row(one: StrategyResult) -> tuple[object, ...]:

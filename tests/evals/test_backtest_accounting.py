@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_market import MadeSource, chart, pool_id, raw_row
 
-from evals.backtest.accounting import follow
+from evals.backtest.accounting import follow, paid_back
 from evals.backtest.realised import Realised
 from evals.backtest.records import Decision, Holding
 from tools.errors import UsageError
@@ -113,6 +113,21 @@ def test_a_decision_that_repeats_the_last_moves_nothing() -> None:
     plan = {str(START): decision(holding(1, 1.0)), SECOND: decision(holding(1, 1.0, apy=0.09))}
     book = follow(plan, world({1: [5.0] * (DAYS + 1)}), AMOUNT, "net")
     assert [one.day for one in book.rebalancings] == [str(START), str(END)]
+
+
+def test_patience_leaves_out_what_does_not_pay_back_within_a_month() -> None:
+    rates: dict[int, list[float | None]] = {1: [5.0] * (DAYS + 1), 2: [5.5] * (DAYS + 1)}
+    plan = {str(START): decision(holding(1, 1.0)), SECOND: decision(holding(2, 1.0, apy=0.055))}
+    days = 365.0 * 2.0 * gas() / 0.005  # that two visits take to come back, for a dollar
+    patient = paid_back(plan, world(rates), 0.9 * days / 30.0)
+    assert list(patient) == [str(START)]
+    assert list(paid_back(plan, world(rates), 1.1 * days / 30.0)) == [str(START), SECOND]
+    worse = {str(START): decision(holding(2, 1.0)), SECOND: decision(holding(1, 1.0))}
+    assert list(paid_back(worse, world(rates), AMOUNT)) == [str(START)]
+    leaving = {str(START): decision(holding(1, 1.0)), SECOND: decision()}
+    assert list(paid_back(leaving, world(rates), AMOUNT)) == [str(START), SECOND]
+    rates[2] = [5.5, *[None] * (DAYS - 1), 5.5]  # silent for more than three days on the day of the second decision
+    assert list(paid_back(worse, world(rates), AMOUNT)) == [str(START), SECOND]
 
 
 def test_no_choice_leaves_the_money_idle_and_leaving_is_paid() -> None:

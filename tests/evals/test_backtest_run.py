@@ -71,7 +71,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(
 def test_every_strategy_has_a_book_and_a_pool_that_died_is_told(serial: tuple[Path, Backtest]) -> None:
     result = serial[1]
     kinds = {one.kind for one in result.strategies}
-    assert kinds == {"adviser", "profile", "method", "equal", "greedy", "largest", "held", "risk_free"}
+    assert kinds == {"adviser", "profile", "method", "equal", "greedy", "largest", "held", "patient", "risk_free"}
     days = (LAST - DAYS[0]).days
     for one in result.strategies:
         assert len(one.curve_net) == len(one.curve_priced) == days + 1
@@ -161,7 +161,7 @@ def test_verdicts_name_losses_as_plainly_as_gains(serial: tuple[Path, Backtest])
     assert said[0].startswith("At high risk the adviser lost to equal weights")
     assert "2.00 percentage points a year less (-3.00 to -1.00)" in said[0]
     assert "cannot be told from" in said[1]
-    assert said[2].endswith("was that of equal weights of all eligible pools, day by day.")
+    assert said[2] == "At high risk the adviser earned the same as equal weights of all eligible pools."
 
 
 def test_a_calendar_ends_before_the_end() -> None:
