@@ -66,7 +66,7 @@ def page(result: Backtest, equity: str, drawdown: str) -> str:
 def page_lines(results: Sequence[Backtest]) -> Iterator[str]:
     """Yield the generated part of ``docs/backtest.md``: for each run its table, verdicts and what it cannot prove.
 
-    The first with every strategy, the others with the adviser and the rules it is held against.
+    The first with every strategy and what the adviser held, the others with the adviser and what it is held against.
     """
     for number, result in enumerate(results):
         asked = result.request
@@ -86,12 +86,16 @@ def page_lines(results: Sequence[Backtest]) -> Iterator[str]:
         yield ""
         yield from (f"- {tables.overfitting_line(one)}" for one in result.overfitting if one.basis == "net")
         yield ""
-        yield "What the adviser held:"
-        yield ""
-        for level in asked.levels:
-            for day, candidate, pools in tables.held_rows(result, f"adviser.{level}"):
-                yield f"- {level}, {day}, `{candidate}`: {pools}"
-        yield ""
+        yield from () if number else _held(result)
+
+
+def _held(result: Backtest) -> Iterator[str]:
+    yield "What the adviser held:"
+    yield ""
+    for level in result.request.levels:
+        for day, candidate, pools in tables.held_rows(result, f"adviser.{level}"):
+            yield f"- {level}, {day}, `{candidate}`: {pools}"
+    yield ""
 
 
 def _days(days: Sequence[str]) -> str:
