@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from evals.backtest import curves, tables
 from evals.backtest.records import Backtest
+from evals.markdown import table
 from tools.flowchart.png import to_png
 from tools.market.store import write_atomically
 from tools.units import safe_label
@@ -72,12 +73,12 @@ def page_lines(results: Sequence[Backtest]) -> Iterator[str]:
         asked = result.request
         yield f"## {asked.asset}, ${asked.amount_usd:,.0f}, {_days(asked.days)}, to {asked.end}"
         yield ""
-        yield from _markdown(tables.SHORT, tables.short_rows(result, brief=number > 0))
+        yield from table(tables.SHORT, tables.short_rows(result, brief=number > 0))
         yield from (f"- {line}" for line in tables.verdicts(result))
         yield ""
         yield "Net, a year, from one decision to the next:"
         yield ""
-        yield from _markdown(*tables.window_rows(result))
+        yield from table(*tables.window_rows(result))
         trials = result.trials
         yield (
             f"{trials.all} strategies were tried, {trials.distinct} with a series of their own, as many as "
@@ -101,10 +102,3 @@ def _held(result: Backtest) -> Iterator[str]:
 def _days(days: Sequence[str]) -> str:
     """Name the days of a calendar: all of a few, else the first and how many."""
     return ", ".join(days) if len(days) <= 4 else f"{len(days)} decisions from {days[0]}"
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(columns)} |"
-    yield "|" + "---|" * len(columns)
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-    yield ""
