@@ -119,10 +119,11 @@ lock: ## resolve the pinned requirements again (needs uv on the PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra fast pyproject.toml requirements/build.in requirements/dev.in requirements/peers.in -c requirements/dev.txt -o requirements/peers.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra postgres pyproject.toml requirements/build.in requirements/dev.in -c requirements/dev.txt -o requirements/postgres.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --extra cluster pyproject.toml requirements/build.in requirements/dev.in -c requirements/dev.txt -o requirements/cluster.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml requirements/build.in requirements/dev.in requirements/forecast.in -c requirements/dev.txt -o requirements/forecast.txt
-	# As pinned for dev, but for python-dateutil: what inspect-ai uses to reach storage wants version 2, pandas takes either.
+	# As pinned for dev, but for what inspect-ai uses to reach storage: it wants python-dateutil 2 (pandas takes either) and an older fsspec.
 	mkdir -p out
-	sed -n 's/ \\$$//p' requirements/dev.txt | grep -v -e '^ ' -e '^python-dateutil==' > out/pins.txt
+	sed -n 's/ \\$$//p' requirements/dev.txt | grep -v -e '^ ' -e '^python-dateutil==' -e '^fsspec==' > out/pins.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q --extra inspect pyproject.toml requirements/build.in requirements/dev.in -c out/pins.txt -o requirements/inspect.txt
 
 clean: ## remove the environment and what the runs left in out/

@@ -26,7 +26,7 @@ from agents.risk import risk
 from agents.state import Context, Settings, State
 from agents.world import Moving, moving_of
 from evals.outcomes import Cost, Interval, Outcome, bootstrap_mean, outcome, turnover
-from tools.candidates.all_in import leaving
+from tools.candidates.all_in import PATHS, leaving
 from tools.candidates.caps import caps_of
 from tools.candidates.construct import WINDOW_DAYS
 from tools.candidates.posing import SMALLEST_WEIGHT, expected_shortfall, least_weight
@@ -249,9 +249,10 @@ def read_day(
     hazard: HazardLevel = "central",
     seed: int = 0,
     progress: Progress | None = None,
+    paths: int = PATHS,
 ) -> MarketDay:
     """Read a market as a question about ``asset`` would; raises ``MarketError`` also where too few pools are usable."""
-    settings = Settings(as_of=as_of, hazard=hazard, seed=seed, off=_OFF)
+    settings = Settings(as_of=as_of, hazard=hazard, seed=seed, paths=paths, off=_OFF)
     context = Context(Evidence(source), policy_seat(), settings, progress=progress)
     state: State = {"question": "", "mandate": Mandate(asset=asset), "trace": []}
     state = _after(data, state, context)
@@ -399,16 +400,17 @@ def _by_method(
 ) -> Decided:
     best = best_of(found.candidates, method)
     if best is None:
-        return _decided(day, risk_level, method, {}, None, reason=_why_none(found, method))
+        return _decided(day, risk_level, method, {}, None, reason=why_none(found, method))
     weights = {pool.pool_id: pool.weight for pool in best.pools}
     return _decided(day, risk_level, method, weights, costs_of(day, weights, amount), best)
 
 
-def _why_none(found: Candidates, method: WeightMethod) -> str:
+def why_none(found: Candidates, method: WeightMethod) -> str:
+    """Say why no candidate of a method can be held: it found no weights, or the gates that failed."""
     own = [one for one in found.candidates if one.method == method]
     reasons = {one.reason for one in found.plan.unsolved if one.method == method}
     if not own:
-        return "; ".join(sorted(reasons)) or _nothing(found)
+        return "; ".join(sorted(reasons)) or nothing(found)
     failed = sorted({gate.rule for one in own for gate in one.gates if not gate.passed} - {"profile_risk"})
     return f"no candidate passed: {', '.join(failed)}"
 
@@ -586,7 +588,7 @@ def _at_size(day: MarketDay, mandate: Mandate, found: Candidates, before: AtSize
         amount_usd=amount,
         candidate=best.id if best else None,
         method=best.method if best else None,
-        reason=None if best else _nothing(found),
+        reason=None if best else nothing(found),
         pools=_sized(day, best) if best else [],
         apy=best.metrics["portfolio_apy"] if best else None,
         all_in=best.risk.all_in if best else None,
@@ -596,7 +598,7 @@ def _at_size(day: MarketDay, mandate: Mandate, found: Candidates, before: AtSize
     return row.model_copy(update={"changes": changes(day, before, row, limits_for(mandate))} if before and best else {})
 
 
-def _nothing(found: Candidates) -> str:
+def nothing(found: Candidates) -> str:
     """Say what keeps every candidate out: the limits that vetoed, or what emptied the profiles."""
     if found.conflicts:
         return "no candidate passes every limit: " + ", ".join(

@@ -13,15 +13,17 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from evals.records import CaseResult, SuiteResult
 from tools.errors import UsageError
 from tools.market.store import write_atomically
+from tools.records import Record
 
 PROGRAM = ("agents", "tools", "prompts", "evals")
+ResultT = TypeVar("ResultT", bound=Record)
 _KINDS = (".py", ".toml", ".csv", ".jsonl", ".json", ".j2")
 
 
@@ -34,34 +36,33 @@ class Key(NamedTuple):
     subject: str
 
 
-class Journal:
-    """An append-only file of results."""
+class Journal(Generic[ResultT]):
+    """An append-only file of results of one ``kind``."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, kind: type[ResultT]) -> None:
+        self._path, self._kind = path, kind
 
-    def read(self) -> dict[Key, CaseResult]:
-        """Return the results that are there, by what they count for, and cut off half a line at the end.
+    def read(self) -> list[ResultT]:
+        """Return the results that are there, the oldest first, and cut off half a line at the end.
 
         Raises UsageError where a whole line is no result: the file is somebody else's.
         """
         try:
             text = self._path.read_bytes()
         except FileNotFoundError:
-            return {}
+            return []
         whole = text[: text.rfind(b"\n") + 1]
         if len(whole) < len(text):
             os.truncate(self._path, len(whole))
-        results: dict[Key, CaseResult] = {}
+        results = []
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                result = CaseResult.model_validate_json(line)
+                results.append(self._kind.model_validate_json(line))
             except ValidationError as error:
                 raise UsageError(f"{self._path}, line {number}: not a result of an evaluation") from error
-            results[key_of(result)] = result
         return results
 
-    def append(self, result: CaseResult) -> None:
+    def append(self, result: ResultT) -> None:
         """Write a result; it is on the disk when this returns."""
         with self._path.open("ab") as file:
             file.write(result.model_dump_json().encode() + b"\n")

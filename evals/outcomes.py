@@ -28,14 +28,25 @@ IndexArray = npt.NDArray[np.int64]
 
 
 class Paid(NamedTuple):
-    """What a pool paid on each day, APYs of shape (n_days,); the days that took the last value, and those that got 0.
+    """What a pool paid on each day, APYs of shape (n_days,), and for how many days it had then been silent, (n_days,).
 
-    ``carried`` days have no usable row but follow within three days of one; ``unpaid`` days come later and count as 0.
+    A day that reports has 0. Up to ``longest_gap_days`` silent days take the last value (``carried``); later ones, and
+    those before the first report, count as 0 (``unpaid``).
     """
 
     apy: FloatArray
-    carried: int
-    unpaid: int
+    silent: IndexArray
+    longest_gap_days: int = MAX_GAP_DAYS
+
+    @property
+    def carried(self) -> int:
+        """Return the number of days that took the last value."""
+        return int(((self.silent > 0) & (self.silent <= self.longest_gap_days)).sum())
+
+    @property
+    def unpaid(self) -> int:
+        """Return the number of days that earned nothing for want of a report."""
+        return int((self.silent > self.longest_gap_days).sum())
 
 
 class Cost(NamedTuple):
@@ -82,19 +93,15 @@ def paid(chart: Sequence[RawRow], decided: dt.date, days: int, longest_gap_days:
     longer reports is taken to earn nothing.
     """
     rates = rates_of(chart)
-    last, silent = _known_on(rates, decided)
-    apy, carried, unpaid = np.zeros(days), 0, 0
+    last, age = _known_on(rates, decided)
+    apy, silent = np.zeros(days), np.zeros(days, dtype=np.int64)
     for day in range(days):
         rate = rates.get((decided + dt.timedelta(days=day + 1)).isoformat())
-        silent = 0 if rate is not None else silent + 1
+        age = 0 if rate is not None else age + 1
         if rate is not None:
             last = rate
-        elif silent <= longest_gap_days:
-            carried += 1
-        else:
-            last, unpaid = 0.0, unpaid + 1
-        apy[day] = last
-    return Paid(apy, carried, unpaid)
+        apy[day], silent[day] = (last if age <= longest_gap_days else 0.0), age
+    return Paid(apy, silent, longest_gap_days)
 
 
 def _known_on(rates: Mapping[str, float], day: dt.date) -> tuple[float, int]:

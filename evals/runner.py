@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evals.executors import Executor, Serial
-from evals.journal import Journal, Key, program_sha256, save
+from evals.journal import Journal, Key, key_of, program_sha256, save
 from evals.records import SCHEMA_VERSION, CaseResult, Spent, Subject, SuiteResult
 from evals.registry import suite_named
 from evals.suite import Suite
@@ -52,11 +52,11 @@ def run_suite(
     suite, subject = suite_named(name), subject or Subject()
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{name}.{safe_label(subject.name).replace('/', '-')}"
-    journal = Journal(folder / f"{stem}.jsonl")
+    journal = Journal(folder / f"{stem}.jsonl", CaseResult)
     cases = {case_id: case for case_id, case in _cases(name).items() if not fast or suite.fast(case)}
     program = program_sha256()
     keys = {case_id: _key(suite, case, subject, program) for case_id, case in cases.items()}
-    done = {key.case: result for key, result in journal.read().items() if keys.get(key.case) == key}
+    done = {result.case: result for result in journal.read() if keys.get(result.case) == key_of(result)}
     missing = [Task(name, case_id, subject, program) for case_id in cases if case_id not in done]
     if progress:
         progress(len(done), len(cases))

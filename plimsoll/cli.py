@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plimsoll.allocation import allocate
+from plimsoll.backtest import backtest
 from plimsoll.evaluation import app as eval_app
 from plimsoll.events import listener
 from plimsoll.forecast import app as forecast_app
@@ -44,6 +45,7 @@ app.add_typer(risk_app, name="risk")
 app.add_typer(forecast_app, name="forecast")
 app.add_typer(eval_app, name="eval")
 app.command("allocate")(allocate)
+app.command("backtest")(backtest)
 
 
 class Format(enum.StrEnum):

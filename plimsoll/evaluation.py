@@ -69,13 +69,14 @@ def run(
 
     Exits 1 when a suite passes less than --fail-under, or when a case that passed in the baseline no longer does.
     """
+    from evals.executors import executor_for
     from evals.registry import SUITES, suite_named
 
     names = list(SUITES) if suite == "all" else [suite]
     for name in names:
         suite_named(name)  # an unknown one ends here, before any work
     baselines = {} if compare is None else _baselines(compare)
-    subject, executor = _subject(model), _executor(workers)
+    subject, executor = _subject(model), executor_for(workers)
     results = [_run(name, out, subject, executor, fast) for name in names]
     compared = [_compared(result, baselines) for result in results]
     _write_report(out, results, compared)
@@ -236,11 +237,3 @@ def _subject(model: str | None) -> Subject:
     seat = functools.partial(model_seat, model, base_url=base_url, api_key=api_key)
     seat()  # an address that is none ends here, before any work
     return Subject(model, seat, Endpoint(model, base_url or OPENAI, api_key))
-
-
-def _executor(workers: int) -> Executor:
-    from evals.executors import Processes, Serial
-
-    if workers > (os.cpu_count() or 1) * 4:
-        raise UsageError(f"--workers {workers}: this machine has {os.cpu_count()} processors")
-    return Serial() if workers == 1 else Processes(workers)

@@ -20,14 +20,14 @@ class AssetName(enum.StrEnum):
     USD = "USD"
 
 
-def day_of(text: str | None) -> dt.date | None:
-    """Read the value of --as-of; raises UsageError for what is no date."""
+def day_of(text: str | None, option: str = "--as-of") -> dt.date | None:
+    """Read the value of an option that is a day; raises UsageError for what is no date."""
     if text is None:
         return None
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--as-of must be a date such as 2025-02-28, not {text!r}") from None
+        raise UsageError(f"{option} must be a date such as 2025-02-28, not {text!r}") from None
 
 
 def open_market(name: str, seed: int = 0, refresh: bool = False) -> Source:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("agents", "evals", "plimsoll", "prompts", "tools")
 HEAVY = (
     "numpy", "pandas", "scipy", "networkx", "langgraph", "langchain_core", "langchain_openai", "openai", "pydantic",
-    "httpx", "rich", "jinja2", "numba", "clarabel", "torch", "statsforecast",
+    "httpx", "rich", "jinja2", "numba", "clarabel", "torch", "statsforecast", "joblib", "distributed",
 )  # fmt: skip
 BANNED_NAMES = {"utils", "helpers", "common", "misc"}
 MAY_CATCH_EVERYTHING = {"agents/endpoint.py"}  # the boundary to other people's servers

@@ -15,7 +15,7 @@ import pytest
 from evals import journal, registry, runner
 from evals.executors import Processes, Serial
 from evals.journal import Journal, load_result, load_results, program_sha256
-from evals.records import Score, Spent, Subject, SuiteResult
+from evals.records import CaseResult, Score, Spent, Subject, SuiteResult
 from evals.runner import run_suite
 from evals.suite import Identity, Suite
 from tools.errors import MandateError, UsageError
@@ -146,7 +146,7 @@ def test_a_line_is_on_the_disk_before_the_next_case(toy: Toy, tmp_path: Path, mo
     monkeypatch.setattr(journal.os, "fsync", lambda number: (synced.append(len(toy.asked)), real(number))[1])
     run_suite("toy", tmp_path, finished=lambda result: synced.append(-1))
     assert synced[:8] == [1, -1, 2, -1, 3, -1, 4, -1]
-    assert Journal(tmp_path / "none").read() == {}
+    assert Journal(tmp_path / "none", CaseResult).read() == []
 
 
 def test_threads_give_the_same_as_one_after_the_other(toy: Toy, tmp_path: Path) -> None:

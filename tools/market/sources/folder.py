@@ -46,7 +46,7 @@ class FolderSource:
 
     def day(self, as_of: dt.date | None) -> dt.date:
         """Return ``as_of``, or the newest snapshot's day; raise ``SnapshotMissing`` with the days that are there."""
-        days = self._days()
+        days = self.days()
         if as_of in days or (as_of is None and days):
             return as_of or days[-1]
         wanted = "no snapshot" if as_of is None else f"no snapshot of {as_of}"
@@ -89,7 +89,8 @@ class FolderSource:
         except FileNotFoundError:
             return None
 
-    def _days(self) -> list[dt.date]:
+    def days(self) -> list[dt.date]:
+        """Return the days with a snapshot, the oldest first."""
         names = sorted(path.name.removesuffix(".json.gz") for path in (self.folder / "pools").glob("*.json.gz"))
         return [day for name in names if (day := _date(name)) is not None]
 
