@@ -9,7 +9,7 @@ MARKET ?= ../shared/market
 QUESTION ?= Put 2 million dollars of stablecoins to work, low risk, no more than 25% in one pool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test evals check lint types imports forgeries promises peers bench parity forecast forecast-test inspect-test postgres postgres-test conversation lock clean
+.PHONY: help demo test evals backtests results check lint types imports forgeries promises peers bench parity forecast forecast-test inspect-test postgres postgres-test conversation lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,27 @@ imports: .venv/dev
 
 evals: .venv/runtime ## run all evaluation suites on two processes; results and report in out/evals
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/plimsoll eval run all --workers 2
+
+# The runs of the backtest that the pages show: name, asset, dollars, days to decide on, last day.
+THREE := 2024-10-01,2024-12-01,2025-01-15
+MONTHLY := 2024-08-31,2024-10-01,2024-11-01,2024-12-01,2025-01-01,2025-01-31
+AUTUMN := 2025-08-31,2025-09-26
+BACKTESTS := usd3-1m:USD:1000000:$(THREE):2025-02-28 monthly-1m:USD:1000000:$(MONTHLY):2025-02-28 usd3-10k:USD:10000:$(THREE):2025-02-28 \
+	monthly-10k:USD:10000:$(MONTHLY):2025-02-28 usd3-10m:USD:10000000:$(THREE):2025-02-28 \
+	eth-1m:ETH:1000000:$(AUTUMN):2025-10-06 btc-1m:BTC:1000000:$(AUTUMN):2025-10-06
+
+backtests: .venv/runtime ## decide again on the days that docs/backtest.md shows, and write its tables (MARKET=FOLDER)
+	@test -d "$(MARKET)/pools" || { echo "Name a recorded market: make $@ MARKET=FOLDER"; exit 1; }
+	for run in $(BACKTESTS); do set -- $$(echo $$run | tr : ' '); \
+		$(BIN)/plimsoll backtest --source "$(MARKET)" --asset $$2 --amount $$3 --days $$4 --end $$5 --workers 2 --out out/backtest/$$1 || exit 1; \
+	done
+	$(BIN)/python -m evals.backtest $(foreach run,$(BACKTESTS),out/backtest/$(firstword $(subst :, ,$(run))))
+
+results: evals promises backtests ## measure the advice again on a recorded market and write all pages of results (MARKET=FOLDER; an hour or more)
+	$(BIN)/plimsoll eval report --page docs/evaluation.md
+	$(BIN)/python -m evals.claim --source "$(MARKET)" --out docs/claim.md
+	$(BIN)/plimsoll eval ablation --source "$(MARKET)" --page docs/ablation.md
+	$(BIN)/python -m evals.results --backtests out/backtest/usd3-1m --promises out/promises.json
 
 forgeries: .venv/dev ## forge a thousand figures instead of the two hundred of the tests
 	FORGERIES=1000 $(BIN)/python -m pytest tests/plimsoll/test_forgeries.py
