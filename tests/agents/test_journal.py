@@ -30,7 +30,7 @@ from tools.records import Usage
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = {"type": "object"}
-BUDGET = Budget(calls=20)
+BUDGET = Budget(calls=20, repairs=3)
 
 # A conversation with something of everything: refusals, silence, an answer to mend, failures in passing and for good.
 SCRIPT: list[Reply | CallFailed] = [
@@ -96,7 +96,7 @@ def uninterrupted() -> tuple[list[int], Usage, list[dict[str, Any]]]:
 def test_the_conversation_has_something_of_everything(uninterrupted: Any) -> None:
     said, usage, transcript = uninterrupted
     assert said == [1, 2, 0, 4]
-    assert (usage.calls, usage.requests_refused, usage.rung, len(usage.fallback)) == (7, 1, "json_mode", 3)
+    assert (usage.calls, usage.requests_refused, usage.rung, len(usage.fallback)) == (7, 1, "text", 3)
     assert [(task.task, task.calls, task.input_tokens) for task in usage.tasks] == [
         ("a", 3, 36),
         ("b", 2, 12),
