@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from tools.dialogue.holding import lacks_unit
 from tools.dialogue.merging import changes_between, merge
 from tools.dialogue.records import Memory, Turn
-from tools.dialogue.sentences import EVENTS, NOTHING_TO_UNDO, SAY_WHAT, missing_numbers, why_unclear
+from tools.dialogue.sentences import (
+    EVENTS,
+    NOTHING_TO_UNDO,
+    SAME_AS_NOW,
+    SAY_WHAT,
+    TOO_FAR_BACK,
+    UNDO_ALONE,
+    missing_numbers,
+    why_unclear,
+)
 from tools.dialogue.subjects import subject_or_none
+from tools.dialogue.vocabulary import line_of
 from tools.dialogue.wishes import read_wishes
+from tools.question.grammar import Match
 from tools.question.line import Line
 from tools.records import Mandate
 
@@ -20,6 +32,9 @@ def changed_mandate(line: Line, memory: Memory, before: Mandate) -> Turn | None:
     changes = changes_between(before, mandate)
     if not changes:
         return None
+    reason = lacks_unit(line, before, mandate)
+    if reason is not None:
+        return Turn(kind="unclear", reason=reason)
     return Turn(kind="what_if", mandate=mandate, changes=changes, notes=[*notes, *missing_numbers(line)])
 
 
@@ -35,16 +50,54 @@ def change(line: Line, memory: Memory, before: Mandate) -> Turn:
 
 
 def undone(line: Line, memory: Memory, before: Mandate) -> Turn | None:
-    """Return the mandate before the last change, where a line says nothing but to go back to it."""
-    fillers = line.words.words("talk.filler") | line.words.words("talk.opens")
-    said = {at for match in line.find("talk.undoes") for at in match.span}
-    rest = (line.word(at) for at in line.whole if at not in said)
-    if not said or any(word not in fillers and word.isalnum() for word in rest):
+    """Return a mandate before this one, where a line says nothing but to go back to it.
+
+    What stands behind ``undo that and`` is a change of the mandate gone back to.
+    """
+    steps = line.find("talk.undoes_steps")
+    matches = steps or line.find("talk.undoes")
+    said = {at for match in matches for at in match.span}
+    fillers = line.words.words("talk.filler") | line.words.words("talk.opens") | line.words.words("talk.undo_filler")
+    rest = [at for at in line.whole if at not in said and line.word(at) not in fillers and _says(line, at)]
+    count = int(line.lexemes[steps[0].captures["steps"]].get("num")) if steps else 1
+    if not said:
+        return None
+    if rest:
+        return _undone_and(line, memory, before, matches[0]) if min(rest) >= matches[0].end else None
+    if not 1 <= count <= len(memory.earlier):
+        return Turn(kind="unclear", reason=TOO_FAR_BACK if memory.earlier else NOTHING_TO_UNDO)
+    return _back_to(before, memory.earlier[-count])
+
+
+def _says(line: Line, place: int) -> bool:
+    return line.is_number(place) or line.word(place).isalnum()
+
+
+def _back_to(before: Mandate, mandate: Mandate) -> Turn:
+    changes = changes_between(before, mandate)
+    if not changes:
+        return Turn(kind="unclear", reason=SAME_AS_NOW)
+    return Turn(kind="what_if", mandate=mandate, changes=changes)
+
+
+def _undone_and(line: Line, memory: Memory, before: Mandate, undo: Match) -> Turn | None:
+    """Read ``undo that and exclude Curve``: the mandate before, then the change."""
+    sure = line.words.words("talk.undo_for_sure")
+    if line.word(undo.end) not in line.words.words("talk.undo_joins") or not any(
+        line.word(at) in sure for at in undo.span
+    ):
         return None
     if not memory.earlier:
         return Turn(kind="unclear", reason=NOTHING_TO_UNDO)
-    mandate = memory.earlier[-1]
-    return Turn(kind="what_if", mandate=mandate, changes=changes_between(before, mandate))
+    earlier = memory.earlier[-1]
+    text = line.text[line.lexemes[undo.end].end :]
+    turn = changed_mandate(line_of(text), memory.model_copy(update={"mandate": earlier}), earlier)
+    if turn is None:
+        return Turn(kind="unclear", reason=UNDO_ALONE)
+    if turn.mandate is None:
+        return turn
+    back = _back_to(before, turn.mandate)
+    return back.model_copy(update={"notes": turn.notes}) if back.mandate is not None else back
 
 
 def _is_bare_name(line: Line) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from tools.dialogue.asking import about_answer, concept_of, explains
 from tools.dialogue.changing import change, undone
 from tools.dialogue.dates import UnreadableDay
+from tools.dialogue.holding import held_back, only_asks
 from tools.dialogue.merging import merge
 from tools.dialogue.records import Memory, Turn, TurnKind
 from tools.dialogue.rest import Rest
-from tools.dialogue.sentences import ASK_FOR_ASSET, CANNOT_EXECUTE, sentence
+from tools.dialogue.sentences import ASK_FOR_ASSET, CANNOT_EXECUTE, ONLY_A_QUESTION, sentence
 from tools.dialogue.subjects import NoSuchPlace, subject_or_none
 from tools.dialogue.vocabulary import line_of
 from tools.dialogue.wishes import read_wishes, states_new_question
@@ -29,7 +30,18 @@ def read_turn(text: str, memory: Memory) -> Turn:
     Raises MandateError for a line that cannot be read, or limits that contradict each other.
     """
     line = line_of(clean(text))
-    return _start_over(line) if line.has("talk.starts_over", line.whole) else _read(line, memory)
+    return _start_over(line) if line.has("talk.starts_over", line.whole) or _resets(line) else _read(line, memory)
+
+
+def _resets(line: Line) -> bool:
+    """Tell ``reset`` from ``reset the cap``: nothing stands beside it in its clause but courtesy."""
+    before = line.words.words("talk.before_reset")
+    for match in line.find("talk.resets"):
+        clause = line.clause_of(match.start)
+        around = (at for at in clause if at not in match.span)
+        if all(line.word(at) in before for at in around):
+            return True
+    return False
 
 
 def _read(line: Line, memory: Memory) -> Turn:
@@ -42,6 +54,11 @@ def _read(line: Line, memory: Memory) -> Turn:
     back = undone(line, memory, memory.mandate)
     if back is not None:
         return back
+    held = held_back(line, memory) if about is None else None
+    if held is not None:
+        return Turn(kind="unclear", reason=held)
+    if only_asks(line):
+        return _asked(line, memory, about)
     if about != "changed" and states_new_question(line.text) and not _asksabout_answer(line, about):
         return _anew(line)
     try:
@@ -50,10 +67,20 @@ def _read(line: Line, memory: Memory) -> Turn:
         return Turn(kind="unclear", reason=sentence(str(error)))
 
 
+def _asked(line: Line, memory: Memory, about: TurnKind | None) -> Turn:
+    """Read a question that changes nothing, whatever it names."""
+    try:
+        turn = about_answer(line, memory, about)
+    except (NoSuchPlace, UnreadableDay) as error:
+        return Turn(kind="unclear", reason=sentence(str(error)))
+    return Turn(kind="unclear", reason=ONLY_A_QUESTION) if turn is None or turn.changes else turn
+
+
 def _start_over(line: Line) -> Turn:
     """Read what stands beside ``start over`` as a first question; without an asset, ask for one."""
     rest = Rest(line)
     rest.take("starts_over")
+    rest.take("resets")
     if not any(letter.isalnum() for letter in rest.text()):
         return Turn(kind="unclear", forget=True, reason=ASK_FOR_ASSET)
     return _read(line_of(clean(rest.text())), Memory()).model_copy(update={"forget": True})

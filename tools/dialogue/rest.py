@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tools.question.grammar import Match
 from tools.question.line import Line
 
@@ -13,9 +15,10 @@ class Rest:
         self.line = line
         self.taken: set[int] = set()
 
-    def take(self, name: str) -> list[Match]:
-        """Take the matches of a list that overlap nothing taken before."""
-        found = [match for match in self.line.find(f"talk.{name}") if self.taken.isdisjoint(match.span)]
+    def take(self, name: str, fits: Callable[[Line, Match], bool] | None = None) -> list[Match]:
+        """Take the matches of a list that overlap nothing taken before, and fit."""
+        fresh = [match for match in self.line.find(f"talk.{name}") if self.taken.isdisjoint(match.span)]
+        found = [match for match in fresh if fits is None or fits(self.line, match)]
         self.taken.update(place for match in found for place in match.span)
         return found
 

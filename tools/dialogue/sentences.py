@@ -21,10 +21,27 @@ CANNOT_EXECUTE = (
 )
 NAME_SOMETHING = "Name what you mean: a pool, a protocol, a token, a chain, a profile or a place in the order."
 NOTHING_TO_UNDO = "There is nothing to go back to: nothing was changed before this answer."
+TOO_FAR_BACK = "The conversation does not reach back so far: say 'undo' to go back a step, or what is to change."
+SAME_AS_NOW = "That changes nothing: what was asked before is what stands now."
+UNDO_ALONE = "Say 'undo' alone to go back, and then what is to change."
 EVENTS = (
-    "What can go wrong stands in the answer's risks and in `plimsoll risk stress`; here a what-if changes what you "
+    "What can go wrong stands in the answer's risks and in 'plimsoll risk stress'; here a what-if changes what you "
     "hold or a limit, for example 'what if I leave out Aave?'."
 )
+INCOME = (
+    "What is to be earned is no amount held: ask for a least yield in percent a year, or say what you hold as 'I have'."
+)
+OF_OTHERS = "What others hold is not counted: say what you hold yourself as 'I have', with its coin or currency."
+ONLY_A_QUESTION = (
+    "A question changes nothing by itself: begin it with 'what if', as in 'what if I leave out Aave?', say it as a "
+    "wish, or ask why."
+)
+WITH_ITS_UNIT = (
+    "That number could be many things and was not taken for an amount: say it with its unit, as in dollars, ETH or "
+    "percent per pool."
+)
+CAP_OF_NAME = "A cap on a single name is no limit here: cap every pool, or leave the name out, as in 'no Curve'."
+RESETS = "Say which limit goes, as in 'without the cap', or say 'start over' to forget the whole conversation."
 SAY_WHAT = "Say what to do about it: 'no {0}', 'only {0}' or 'why not {0}?'."
 
 
@@ -50,11 +67,16 @@ def missing_numbers(line: Line) -> list[str]:
 def why_unclear(line: Line, memory: Memory, wishes: Wishes) -> str:
     """Return what a line that changes nothing needs, in one sentence."""
     missing = missing_numbers(line)
+    if line.has("talk.resets", line.whole) and wishes.are_none:
+        return RESETS
     if wishes.end_of_scale:
         return sentence(wishes.end_of_scale)
     if missing:
         return sentence(missing[0])
-    if not wishes.are_none:
+    names_asset = wishes.values.keys() == {"asset"} and not (wishes.excluded or wishes.only or wishes.allowed)
+    if line.has("talk.cap_of_name", line.whole) and (wishes.are_none or names_asset):
+        return CAP_OF_NAME
+    if not wishes.are_none and not (names_asset and _is_about_more(line, memory, wishes)):
         return _stands_already(wishes)
     if is_by_place(line):
         subject = subject_or_none(line, memory)
@@ -67,6 +89,12 @@ def why_unclear(line: Line, memory: Memory, wishes: Wishes) -> str:
     if subject is not None and subject.is_named and subject is not memory.subject:
         return SAY_WHAT.format(subject.words)
     return NOT_UNDERSTOOD
+
+
+def _is_about_more(line: Line, memory: Memory, wishes: Wishes) -> bool:
+    """Tell a line that says something of a token from one that names the asset and nothing else."""
+    subject = subject_or_none(line, memory)
+    return bool(wishes.notes) or (subject is not None and subject.is_named and subject is not memory.subject)
 
 
 def _stands_already(wishes: Wishes) -> str:

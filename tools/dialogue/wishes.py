@@ -10,7 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tools.dialogue.merging import KINDS, Wishes
 from tools.dialogue.records import Memory
-from tools.dialogue.relative import count_pools, move_amount, read_bare_amount, read_part_back
+from tools.dialogue.relative import (
+    count_pools,
+    leave_out_old_value,
+    move_amount,
+    read_bare_amount,
+    read_least_size,
+    read_part_back,
+)
 from tools.dialogue.rest import Rest
 from tools.dialogue.vocabulary import line_of
 from tools.question import read
@@ -37,10 +44,14 @@ def read_wishes(line: Line, memory: Memory, before: Mandate) -> Wishes:
     Raises MandateError as the question's reader does.
     """
     wishes, rest = Wishes(), Rest(line)
+    leave_out_old_value(rest)
     _lift(rest, wishes)
+    _read_level(rest, wishes)
     step = _risk_step(rest)
     count_pools(rest, wishes, memory)
     move_amount(rest, wishes, before)
+    read_least_size(rest, wishes)
+    wishes.notes += [line.quote(match.span) for match in rest.take("tilts")]
     _read_names(rest, wishes, before)
     _read_rest(rest, wishes, before)
     if step:
@@ -64,6 +75,13 @@ def _lift(rest: Rest, wishes: Wishes) -> None:
 
 
 # ---------------------------------------------------------------- risk, one level at a time
+
+
+def _read_level(rest: Rest, wishes: Wishes) -> None:
+    """Read ``back to low``, which names a level of risk where nothing follows."""
+    for level in RISK_ORDER:
+        if rest.take(f"back_to_{level}", lambda line, match: match.end == line.clause_of(match.start).stop):
+            wishes.values["risk"] = level
 
 
 def _risk_step(rest: Rest) -> int:
@@ -101,6 +119,8 @@ def _read_names(rest: Rest, wishes: Wishes, before: Mandate) -> None:
     for match in rest.take("lift_names"):
         _put(rest, match.captures.values(), wishes.allowed)
     for cue in rest.line.find("talk.drop_before"):
+        if _is_denied(rest.line, cue):
+            continue
         _take_names(rest, cue, wishes.excluded)
     for cue in rest.line.find("talk.allow_before"):
         if rest.line.word(cue.start - 1) not in _not_allowing(rest.line):
@@ -108,6 +128,11 @@ def _read_names(rest: Rest, wishes: Wishes, before: Mandate) -> None:
     for name, into in (("allow_after", wishes.allowed), ("drop_after", wishes.excluded)):
         for cue in rest.line.find(f"talk.{name}"):
             _take_names_before(rest, cue, into)
+
+
+def _is_denied(line: Line, cue: Match) -> bool:
+    """Tell ``don't kick out Aave`` and ``it's not that I don't like Aave`` from what they deny."""
+    return line.has("not", range(max(cue.start - 4, line.clause_of(cue.start).start), cue.start))
 
 
 def _not_allowing(line: Line) -> frozenset[str]:

@@ -17,6 +17,8 @@ from tools.records import Asset, Mandate
 
 _YEARS = range(1990, 2101)
 _BARE = 1_000.0
+_BEFORE_YEAR = frozenset({"in", "since", "during", "until", "before", "after", "late", "early", "year"})
+_PUTS_IN = frozenset({"put", "invest", "deposit", "putting", "have", "add", "get", "got", "all"})
 _OPEN_INTENTS = frozenset({"compare", "explain", "out_of_scope"})
 
 
@@ -119,7 +121,16 @@ def _counted(line: Line) -> list[Held]:
 def _loose_numbers(line: Line) -> list[int]:
     """Return the places of the plain numbers that nothing has taken."""
     places = (place for place in line.numbers(line.whole) if place not in line.used)
-    return [place for place in places if line.is_kind(place, "num") and "other_unit" not in line.lexemes[place].flags]
+    plain = (place for place in places if line.is_kind(place, "num") and not _is_year(line, place))
+    return [place for place in plain if "other_unit" not in line.lexemes[place].flags]
+
+
+def _is_year(line: Line, place: int) -> bool:
+    """Tell the year of ``in 2023 USDC fell`` from the amount of ``put in 2000 USDC``."""
+    lexeme = line.lexemes[place]
+    if line.word(place - 1) not in _BEFORE_YEAR or line.word(place - 2) in _PUTS_IN:
+        return False
+    return lexeme.get("num") in _YEARS and line.text[lexeme.start : lexeme.end].isdecimal()
 
 
 def _counted_at(line: Line, place: int) -> Held | None:

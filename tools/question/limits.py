@@ -94,6 +94,8 @@ def _is_cap(line: Line, context: Context) -> bool:
     """Tell a cap on each pool, an upper limit or stated per pool, from a cap on a protocol or chain."""
     if "venue_cap" in context.about or _is_share_of(line, context, "{protocol}", "{chain}"):
         return False
+    if line.has("about.cap_of_name", line.clause_of(context.place)):
+        return False
     per_pool = "cap" in context.about or "per" in [line.word(place) for place in context.span]
     return context.upper or (context.direction is None and per_pool)
 

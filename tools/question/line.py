@@ -105,6 +105,15 @@ class Line:
 
     def _is_article(self, place: int) -> bool:
         following = self.lexemes[place + 1].keys if place + 1 < len(self.lexemes) else frozenset()
+        if self.lexemes[place].word == "one" and self.word(place - 1) in {
+            "any",
+            "each",
+            "every",
+            "per",
+            "single",
+            "no",
+        }:
+            return True
         return self.lexemes[place].word == "one" and following.isdisjoint({"{coin}", "{token}", "{unit}"})
 
     def asset_at(self, place: int) -> Asset | None:
