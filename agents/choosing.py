@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from agents.models import Seat
 from agents.prompts import prompt
-from agents.prose import MOST_SENTENCES, PASSAGES, WITH_FIGURES, allowed_in, check_prose
+from agents.prose import FOR_CAUTION, MOST_SENTENCES, PASSAGES, WITH_FIGURES, allowed_in, check_prose
 from tools.reasons import MOST_REASONS, REASONS, figure_of, leads, reason, rounded
 from tools.records import Candidate, Mandate, Reason
 from tools.statements import STATEMENTS, true_of
@@ -87,6 +87,7 @@ def prompt_of_choice(*, prose: bool = True) -> str:
         with_figures=WITH_FIGURES if prose else {},
         statements=STATEMENTS,
         passages=PASSAGES,
+        for_caution=FOR_CAUTION,
         figures=REASONS,
         most=MOST_REASONS,
         most_sentences=MOST_SENTENCES,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import operator
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,6 +277,8 @@ def answer(conversation: Conversation, room: Room, line: str | None, at: dt.date
     config: Any = {"configurable": {"thread_id": room.thread}}
     start: Any = None if line is None else {"line": line, "at": at.isoformat()}
     before = conversation.get_state(config)
+    if line is not None:  # what a line that was given up left behind is no part of the answer to this one
+        shutil.rmtree(room.turn_folder(len(before.values.get("said", [])) + 1), ignore_errors=True)
     try:
         with traced(room.allow_tracing):
             final: Mapping[str, Any] = conversation.invoke(start, config, context=room, durability="sync")

@@ -14,17 +14,19 @@ from tools.records import Candidate
 from tools.statements import STATEMENTS, holds
 
 WITH_FIGURES = {
-    "choice_apy": "what the candidate you choose yields",
-    "income": "the income it is expected to bring over the horizon",
+    "choice_apy": "what the candidate you choose pays at the rates of the day, before events and costs",
+    "income": "the income it is expected to leave over the horizon, after events and costs",
     "doing_nothing": "what doing nothing pays",
     "pool_count": "how many pools it holds",
+    "score": "its score",
+    "runner_up": "what the runner-up pays at the rates of the day",
     "largest_protocol": "the protocol that has the largest part of the money, with its share",
     "weakest_protocol": "its weakest party, a protocol, with its risk",
-    "apy_range": "the range that its yield moved in",
-    "score": "its score",
-    "runner_up": "what the runner-up yields",
+    "apy_range": "the range that its averages over a month moved in",
 }
-"""Sentences with a figure, for either passage, and what they say; ``agents.rationale`` writes them."""
+"""Sentences with a figure, and what they say; ``agents.rationale`` writes them."""
+FOR_CAUTION = ("largest_protocol", "weakest_protocol", "apy_range")
+"""Those of them that may stand in ``caution`` too; the others would be no caution."""
 PASSAGES = ("why", "caution")
 MOST_SENTENCES = 6  # of a passage
 
@@ -34,7 +36,8 @@ Prose = Mapping[str, list[str]]
 
 def allowed_in(passage: str) -> list[str]:
     """Return the names that a passage may be made of."""
-    return [*WITH_FIGURES, *(name for name, one in STATEMENTS.items() if one.passage == passage)]
+    figures = FOR_CAUTION if passage == "caution" else WITH_FIGURES
+    return [*figures, *(name for name, one in STATEMENTS.items() if one.passage == passage)]
 
 
 def check_prose(answer: Mapping[str, object], chosen: Candidate) -> dict[str, list[str]]:
@@ -43,7 +46,10 @@ def check_prose(answer: Mapping[str, object], chosen: Candidate) -> dict[str, li
     faults = [f"{passage} {fault}" for passage, names in passages.items() for fault in _faults(passage, names, chosen)]
     if faults:
         raise ValueError("; ".join(faults))
-    return {passage: [*names] for passage, names in passages.items() if isinstance(names, list) and names}
+    named = {passage: [*names] for passage, names in passages.items() if isinstance(names, list) and names}
+    if {*named.get("why", ())} & {*named.get("caution", ())}:
+        raise ValueError("caution repeats what why says")
+    return named
 
 
 def _faults(passage: str, names: object, chosen: Candidate) -> Iterator[str]:
@@ -71,9 +77,9 @@ def composed(names: list[str], ledger: Ledger, candidate: str, with_figures: Map
 
 
 def _stated(name: str, ledger: Ledger, candidate: str) -> str:
-    sentence, condition = STATEMENTS[name].sentence, STATEMENTS[name].condition
-    if condition is None:
-        return sentence
-    inputs = [] if condition.right is None else [candidate + condition.right]
-    right = ledger.derive(f"bound_of_{name}", condition.formula, *inputs)
-    return ledger.claim(sentence.removesuffix("."), candidate + condition.left, condition.order, right) + "."
+    said = STATEMENTS[name].sentence.removesuffix(".")
+    for number, condition in enumerate(STATEMENTS[name].conditions):
+        inputs = [] if condition.right is None else [candidate + condition.right]
+        right = ledger.derive(f"bound_of_{name}_{number}", condition.formula, *inputs)
+        said = ledger.claim(said, candidate + condition.left, condition.order, right)
+    return said + "."

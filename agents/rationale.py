@@ -554,18 +554,19 @@ def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]
     runner = w["runner"] + "/metrics/portfolio_apy" if w["runner_up"] else None
     protocol = str(w["protocol"])
     return {
-        "choice_apy": f"The choice yields {figures.percent(w['apy'], 2)} a year.",
-        "income": _income_sentence(figures, w["income"]),
+        "choice_apy": f"At the rates of the day the choice pays {figures.percent(w['apy'], 2)} a year, "
+        "before events and costs.",
+        "income": _income_sentence(figures, w["net_income"]),
         "doing_nothing": f"{w['rf_name']} pays {figures.percent(w['rf_apy'], 2)} a year.",
         "pool_count": f"The choice holds {figures.count(f'{c}/metrics/pool_count')} pools.",
         "largest_protocol": f"{figures.percent(protocol + '/lost_if_fails', 1)} of the money hangs on "
         f"{figures.name(protocol + '/name')}.",
         "weakest_protocol": f"The protocol risk of the choice is set by {figures.name(w['weakest'])}, "
         f"at {figures.ratio(f'{c}/risk/protocol_risk_max', 2)}.",
-        "apy_range": f"These weights earned between {figures.percent(f'{c}/apy_low', 2)} "
-        f"and {figures.percent(f'{c}/apy_high', 2)} a year.",
+        "apy_range": f"The {figures.days(w['averaging_days'])}-day averages of these weights, and the rate of the day, "
+        f"lay between {figures.percent(f'{c}/apy_low', 2)} and {figures.percent(f'{c}/apy_high', 2)} a year.",
         "score": f"The choice has a score of {figures.ratio(f'{c}/score/total', 2)}.",
-        "runner_up": f"The runner-up yields {figures.percent(runner, 2)} a year."
+        "runner_up": f"At the rates of the day the runner-up pays {figures.percent(runner, 2)} a year."
         if runner
         else "No other profile passed your limits.",
     }
@@ -573,6 +574,6 @@ def _sentences(figures: Figures, w: Mapping[str, Any], c: str) -> dict[str, str]
 
 def _income_sentence(figures: Figures, income: str | None) -> str:
     if income is None:
-        return "What the choice brings in depends on the amount."
+        return "What the choice leaves depends on the amount."
     days = figures.days("/choice/expected/horizon_days")
-    return f"The choice is expected to bring {figures.amount(income)} over {days} days."
+    return f"After events and costs the choice is expected to leave {figures.amount(income)} over {days} days."

@@ -152,9 +152,9 @@ def advise(
         As its nodes do: a question or a market that cannot be used, a required model that failed.
     """
     settings = settings or Settings()
-    kept = journal.evidence() if journal else None
-    if kept is not None:
-        source = kept
+    read_before = workspace is not None and workspace.market is not None
+    if journal is not None and not read_before:  # else nothing would be read from it, and nothing be there to save
+        source = journal.evidence() or source
     evidence = source if isinstance(source, Evidence) else gather(source, settings)
     context = Context(
         source=evidence,

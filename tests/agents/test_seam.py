@@ -123,8 +123,8 @@ def test_an_honest_model_chooses_from_the_shortlist_and_its_sentences_are_shown(
     assert found.choice is not None
     assert found.choice.candidate_id == shortlist[place]["id"]
     assert (found.rationale.author, found.rationale.refused) == ("scripted", None)
-    assert "**Why this choice.** The choice yields " in found.rationale.markdown
-    assert "the yield falls when borrowers leave. These weights earned between " in found.rationale.markdown
+    assert "**Why this choice.** At the rates of the day the choice pays " in found.rationale.markdown
+    assert "the yield moves with them. The 30-day averages of these weights, and the rate" in found.rationale.markdown
     assert "{" not in found.rationale.markdown
     assert [asked.task for asked in server.asked] == list(TASKS)
     usage = found.usage
@@ -140,7 +140,7 @@ def test_every_sentence_with_a_figure_resolves(name: str, question: str) -> None
         found = run(seat_at(server), question)
     assert (found.rationale.author, found.usage.fallback) == ("scripted", [])
     assert check_text(plain(found)) == ()
-    assert "Rates move with demand" in found.rationale.markdown
+    assert "Rates move, and the yield moves with them" in found.rationale.markdown
 
 
 def test_a_model_sees_which_sentences_are_true_of_each_candidate() -> None:
@@ -324,7 +324,7 @@ def test_a_lie_that_passed_the_first_check_is_not_written(monkeypatch: pytest.Mo
 def test_a_sentence_that_the_checker_does_not_resolve_is_not_shown(
     by_policy: Recommendation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calm = Statement("why", "It is better than anything, by half.", None)
+    calm = Statement("why", "It is better than anything, by half.", ())
     monkeypatch.setitem(agents.prose.STATEMENTS, "calm", calm)  # type: ignore[arg-type]
     with scripted.serve(chooses(why=["calm"])) as server:
         found = run(seat_at(server))

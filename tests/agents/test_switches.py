@@ -121,7 +121,7 @@ def test_a_model_is_not_asked_for_what_is_off(off: tuple[str, ...], tasks: list[
     assert found.usage.fallback == []
     heard = "decide" in tasks and "prose_model" not in off
     assert found.rationale.author == ("scripted" if heard else "policy")
-    assert ("This mix keeps to steady lending." in found.rationale.markdown) == heard
+    assert ("Rates move, and the yield moves with them" in found.rationale.markdown) == heard
     assert found.choice is not None
     assert found.choice.reasons_by == ("scripted" if "decide" in tasks else "policy")
 
@@ -131,7 +131,8 @@ def test_without_prose_the_prompt_asks_for_none() -> None:
         without("prose_model", seat=seat_at(server))
     system = server.asked[-1].request["messages"][0]["content"]
     assert "choice_apy" not in system
-    assert "Leave `why` and `caution` empty." in system
+    assert "`caution`" not in system
+    assert "true" not in server.asked[-1].payload["shortlist"][0]
 
 
 # Agents.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from stand import reasons_for
 
-from agents.prose import WITH_FIGURES
+from agents.prose import FOR_CAUTION, WITH_FIGURES
 from tools.reasons import MOST_REASONS, REASONS
 from tools.statements import STATEMENTS as SENTENCES
 
@@ -98,9 +98,9 @@ def _with_untrue_sentence(seed: float, payload: Payload) -> Answer:
     place = chance.randrange(len(payload["shortlist"]))
     true = payload["shortlist"][place]["true"]
     others = {name for one in payload["shortlist"] for name in one["true"]} - {*true}
-    untrue = sorted(name for name, one in SENTENCES.items() if one.condition and name not in true)
+    untrue = sorted(name for name, one in SENTENCES.items() if one.conditions and name not in true)
     lie = chance.choice(sorted(others) if others and chance.random() < 0.7 else untrue)
-    names = [lie, *chance.sample([*WITH_FIGURES], chance.randrange(4))]
+    names = [lie, *chance.sample([*FOR_CAUTION], chance.randrange(3))]
     chance.shuffle(names)
     passage = SENTENCES[lie].passage
     reasons = reasons_for(payload, place)
@@ -320,10 +320,11 @@ def honest_answer(seed: float, payload: Payload) -> Answer:
     chance = random.Random(seed)
     place = chance.randrange(len(payload["shortlist"]))
     true = payload["shortlist"][place]["true"]
-    passages = {}
+    passages: dict[str, list[str]] = {}
     for passage in ("why", "caution"):
-        general = [name for name, one in SENTENCES.items() if one.condition is None and one.passage == passage]
+        general = [name for name, one in SENTENCES.items() if not one.conditions and one.passage == passage]
         own = [name for name in true if SENTENCES[name].passage == passage]
-        names = [*own, *general, *WITH_FIGURES]
+        figures = WITH_FIGURES if passage == "why" else FOR_CAUTION
+        names = [name for name in (*own, *general, *figures) if name not in passages.get("why", [])]
         passages[passage] = chance.sample(names, chance.randint(1, 5))
     return {"candidate": payload["shortlist"][place]["id"], "reasons": reasons_for(payload, place), **passages}
