@@ -38,12 +38,17 @@ def only_asks(line: Line) -> bool:
     """Tell a question about a figure or a choice (``should I exclude Tether?``) from a wish put as a question."""
     skipped, opens = line.words.words("talk.question_skips"), line.words.words("talk.question_opens")
     at = next((at for at in line.whole if line.word(at) not in skipped), None)
-    if at is None or line.word(at) not in opens or not (line.word(line.whole.stop - 1) == "?" or _inverts(line, at)):
+    if at is None or line.word(at) not in opens:
+        return False
+    asked = line.sentence_of(at)
+    if not (line.word(asked.stop) == "?" or _inverts(line, at)):
+        return False
+    if any(line.word(place) not in line.words.words("talk.courtesy") for place in range(asked.stop, line.whole.stop)):
         return False
     stays = line.words.words("talk.question_stays")
     if line.has("talk.question_offers", line.whole):
         return False
-    return not line.has("intent.what_if", line.whole) and all(line.word(place) not in stays for place in line.whole)
+    return not line.has("intent.what_if", line.whole) and all(line.word(place) not in stays for place in asked)
 
 
 def _inverts(line: Line, at: int) -> bool:

@@ -9,6 +9,7 @@ from tools.question.grammar import Match
 from tools.question.line import Line
 from tools.records import Mandate
 
+_ARTICLES = frozenset({"the", "my", "our", "of"})
 _PLAINLY_MONEY = 1_000.0
 _DEEP_POOL = 1_000_000.0
 _TIMES = {"double": 2.0, "halve": 0.5, "triple": 3.0}
@@ -57,7 +58,19 @@ def _speaks_of_amount(line: Line, match: Match) -> bool:
     """Tell half of the amount from half of a position, or from what half of it must not do."""
     clause = line.clause_of(match.start)
     names = any(line.is_kind(at, "protocol", "chain", "token") and not line.is_kind(at, "coin") for at in clause)
+    if _has_other_noun(line, match):
+        return False
     return not names and not line.has("pool", clause) and not line.has("not", range(clause.start, match.start))
+
+
+def _has_other_noun(line: Line, match: Match) -> bool:
+    """Tell ``half the yield`` and ``double the risk``, where an article leads on to something that is no sum."""
+    at = match.end
+    while line.word(at) in _ARTICLES:
+        at += 1
+    led = line.word(at - 1) in _ARTICLES
+    noun = at < len(line.lexemes) and line.word(at).isalpha() and not line.is_kind(at, "coin")
+    return led and noun and line.word(at) not in line.words.words("talk.sums")
 
 
 def _is_money(line: Line, match: Match) -> bool:

@@ -40,7 +40,9 @@ WITH_ITS_UNIT = (
     "That number could be many things and was not taken for an amount: say it with its unit, as in dollars, ETH or "
     "percent per pool."
 )
-CAP_OF_NAME = "A cap on a single name is no limit here: cap every pool, or leave the name out, as in 'no Curve'."
+CAP_OF_NAME = (
+    "A share or cap for a single name is no limit here: cap every pool, or leave the name out, as in 'no Curve'."
+)
 RESETS = "Say which limit goes, as in 'without the cap', or say 'start over' to forget the whole conversation."
 SAY_WHAT = "Say what to do about it: 'no {0}', 'only {0}' or 'why not {0}?'."
 
@@ -67,7 +69,7 @@ def missing_numbers(line: Line) -> list[str]:
 def why_unclear(line: Line, memory: Memory, wishes: Wishes) -> str:
     """Return what a line that changes nothing needs, in one sentence."""
     missing = missing_numbers(line)
-    if line.has("talk.resets", line.whole) and wishes.are_none:
+    if line.has("talk.resets", line.whole):
         return RESETS
     if wishes.end_of_scale:
         return sentence(wishes.end_of_scale)

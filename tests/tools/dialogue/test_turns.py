@@ -48,6 +48,35 @@ def test_a_change_is_taken_back_by_a_line_that_says_nothing_else() -> None:
         assert read_turn(text, memory).mandate != before
 
 
+def test_what_stands_behind_undo_is_a_change_of_the_mandate_gone_back_to() -> None:
+    now = load_memories()["usd"]
+    assert now.mandate is not None
+    earlier = tuple(now.mandate.model_copy(update={"horizon_days": days}) for days in (44, 55))
+    memory = now.model_copy(update={"earlier": earlier})
+    for text, changed in (
+        ("undo that and exclude Curve", {"horizon_days": 55, "protocols_exclude": ["curve"]}),
+        ("undo that and make it medium risk", {"horizon_days": 55, "risk": "medium"}),
+        ("undo that, then make it easy", None),
+        ("forget the last thing I said", {"horizon_days": 55}),
+        ("actually never mind", {"horizon_days": 55}),
+        ("undo both", {"horizon_days": 55}),
+        ("go back to what we had two steps ago", {"horizon_days": 44}),
+        ("undo the last 2 changes", {"horizon_days": 44}),
+        ("undo the last three changes", None),
+    ):
+        turn = read_turn(text, memory)
+        assert ({change.field: change.after for change in turn.changes} or None, bool(turn.reason)) == (
+            changed,
+            changed is None,
+        )
+
+
+def test_a_small_number_without_its_unit_is_no_amount_where_none_was_known() -> None:
+    memory = Memory(mandate=Mandate(asset="USD", risk="low"))
+    assert read_turn("we have 3 signers", memory).kind == "unclear"
+    assert read_turn("what if I had 500?", memory).changes[0].after == 500.0
+
+
 def test_whether_something_is_better_asks_why_it_is_not_held() -> None:
     for text in ("is sUSDe not better?", "isn't sUSDe better?", "would sUSDe be safer?"):
         turn = after("usd", text)
