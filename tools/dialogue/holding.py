@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.dialogue.records import Memory
-from tools.dialogue.sentences import INCOME, OF_OTHERS, SAY_WHAT, WITH_ITS_UNIT
+from tools.dialogue.sentences import INCOME, LOSS_IN_MONEY, OF_OTHERS, SAY_WHAT, WITH_ITS_UNIT
 from tools.dialogue.subjects import subject_or_none
 from tools.question.grammar import Match
 from tools.question.line import Line
@@ -11,6 +11,7 @@ from tools.records import Mandate
 
 _OURS = frozenset({"and", "i", "we", "&"})
 _SMALLEST_AMOUNT = 100.0  # of dollars, where no amount was known
+_PLAINLY_MONEY = 1_000.0
 _SMALLEST_PART = 0.01  # a number without its unit that leaves less of the amount is something else
 
 
@@ -22,11 +23,19 @@ def held_back(line: Line, memory: Memory) -> str | None:
         return INCOME
     if any(_is_theirs(line, match) for match in line.find("talk.of_others")):
         return OF_OTHERS
+    if any(is_sum(line, match.captures["sum"]) for match in line.find("talk.money_lost")):
+        return LOSS_IN_MONEY
     feared = line.find("talk.feared_others")
     if feared:
         subject = subject_or_none(line, memory)
         return SAY_WHAT.format(subject.words if subject else line.quote(feared[0].span))
     return None
+
+
+def is_sum(line: Line, place: int) -> bool:
+    """Tell a number of money from one of something else, such as pools: it has a sign, a multiplier, or thousands."""
+    lexeme = line.lexemes[place]
+    return "usd" in lexeme.readings or "scaled" in lexeme.flags or lexeme.get("num") >= _PLAINLY_MONEY
 
 
 def _is_theirs(line: Line, match: Match) -> bool:

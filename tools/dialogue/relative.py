@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.dialogue.holding import is_sum
 from tools.dialogue.merging import Wishes
 from tools.dialogue.records import Memory
 from tools.dialogue.rest import Rest
@@ -10,7 +11,6 @@ from tools.question.line import Line
 from tools.records import Mandate
 
 _ARTICLES = frozenset({"the", "my", "our", "of"})
-_PLAINLY_MONEY = 1_000.0
 _DEEP_POOL = 1_000_000.0
 _TIMES = {"double": 2.0, "halve": 0.5, "triple": 3.0}
 # What a number of pools becomes, beside that of the last answer: the least, and the most.
@@ -75,11 +75,10 @@ def _has_other_noun(line: Line, match: Match) -> bool:
 
 def _is_money(line: Line, match: Match) -> bool:
     """Tell money taken out from ``remove 2 pools`` and from money that has to be back on a day."""
-    lexeme = line.lexemes[match.captures["sum"]]
-    money = "usd" in lexeme.readings or "scaled" in lexeme.flags or "coin" in match.captures
+    money = "coin" in match.captures or is_sum(line, match.captures["sum"])
     limit = line.has("talk.limit_words", range(match.end, min(match.end + 3, len(line.lexemes))))
     back = any(part.start < match.end < part.end for part in line.find("horizon.part_back"))
-    return (money or lexeme.get("num") >= _PLAINLY_MONEY) and not limit and not back
+    return money and not limit and not back
 
 
 def _only_may(line: Line, match: Match) -> bool:

@@ -31,6 +31,9 @@ EVENTS = (
 INCOME = (
     "What is to be earned is no amount held: ask for a least yield in percent a year, or say what you hold as 'I have'."
 )
+LOSS_IN_MONEY = (
+    "A loss is limited as a share: say the largest drawdown in percent; or say what you hold now as 'I have'."
+)
 OF_OTHERS = "What others hold is not counted: say what you hold yourself as 'I have', with its coin or currency."
 ONLY_A_QUESTION = (
     "A question changes nothing by itself: begin it with 'what if', as in 'what if I leave out Aave?', say it as a "
@@ -43,6 +46,7 @@ WITH_ITS_UNIT = (
 CAP_OF_NAME = (
     "A share or cap for a single name is no limit here: cap every pool, or leave the name out, as in 'no Curve'."
 )
+LIST_LIMITS = "Ask 'what does each limit cost?' to see the limits of your mandate, each with its price."
 RESETS = "Say which limit goes, as in 'without the cap', or say 'start over' to forget the whole conversation."
 SAY_WHAT = "Say what to do about it: 'no {0}', 'only {0}' or 'why not {0}?'."
 
@@ -69,6 +73,8 @@ def missing_numbers(line: Line) -> list[str]:
 def why_unclear(line: Line, memory: Memory, wishes: Wishes) -> str:
     """Return what a line that changes nothing needs, in one sentence."""
     missing = missing_numbers(line)
+    if line.has("talk.limits_asked", line.whole) and wishes.are_none:
+        return LIST_LIMITS
     if line.has("talk.resets", line.whole):
         return RESETS
     if wishes.end_of_scale:
@@ -84,6 +90,10 @@ def why_unclear(line: Line, memory: Memory, wishes: Wishes) -> str:
         subject = subject_or_none(line, memory)
         if subject is not None and subject.candidate is not None:
             return "A candidate is not chosen by hand: name its profile, for example 'use Blue Chip'."
+        if line.has("names.only", line.whole):
+            return (
+                "A single pool cannot be let in by itself: name its protocol, token or chain, for example 'only Aave'."
+            )
         return "A single pool cannot be kept out by itself: name its protocol, token or chain, for example 'no Curve'."
     if wishes.notes:
         return sentence(f"no limit can hold that: {wishes.notes[0]}")

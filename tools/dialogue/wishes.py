@@ -51,7 +51,7 @@ def read_wishes(line: Line, memory: Memory, before: Mandate) -> Wishes:
     count_pools(rest, wishes, memory)
     move_amount(rest, wishes, before)
     read_least_size(rest, wishes)
-    wishes.notes += [line.quote(match.span) for match in rest.take("tilts")]
+    wishes.notes += [line.quote(match.span) for name in ("tilts", "by_share") for match in rest.take(name)]
     _read_names(rest, wishes, before)
     _read_rest(rest, wishes, before)
     if step:
