@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.dialogue.records import Memory
-from tools.dialogue.sentences import INCOME, LOSS_IN_MONEY, OF_OTHERS, SAY_WHAT, WITH_ITS_UNIT
+from tools.dialogue.sentences import EVENTS, INCOME, LOSS_IN_MONEY, OF_OTHERS, SAY_WHAT, WITH_ITS_UNIT
 from tools.dialogue.subjects import subject_or_none
 from tools.question.grammar import Match
 from tools.question.line import Line
@@ -25,11 +25,21 @@ def held_back(line: Line, memory: Memory) -> str | None:
         return OF_OTHERS
     if any(is_sum(line, match.captures["sum"]) for match in line.find("talk.money_lost")):
         return LOSS_IN_MONEY
+    if len(line.clauses) == 1 and line.has("talk.event_past", line.whole):
+        return EVENTS
     feared = line.find("talk.feared_others")
     if feared:
         subject = subject_or_none(line, memory)
         return SAY_WHAT.format(subject.words if subject else line.quote(feared[0].span))
     return None
+
+
+def is_income(line: Line, mandate: Mandate) -> bool:
+    """Tell whether the amount that was read is what is to be earned, and nothing else."""
+    amounts = {value for value in (mandate.amount, mandate.amount_usd) if value is not None}
+    earned = {at for match in line.find("talk.income") if line.word(match.end) != "work" for at in match.span}
+    places = [at for at in line.whole if {line.lexemes[at].get("num"), line.lexemes[at].get("usd")} & amounts]
+    return bool(places) and earned.issuperset(places)
 
 
 def is_sum(line: Line, place: int) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tools.dialogue.asking import about_answer, concept_of, explains
 from tools.dialogue.changing import change, undone
 from tools.dialogue.dates import UnreadableDay
-from tools.dialogue.holding import held_back, only_asks
+from tools.dialogue.holding import held_back, is_income, only_asks
 from tools.dialogue.merging import merge
 from tools.dialogue.records import Memory, Turn, TurnKind
 from tools.dialogue.rest import Rest
-from tools.dialogue.sentences import ASK_FOR_ASSET, CANNOT_EXECUTE, ONLY_A_QUESTION, sentence
+from tools.dialogue.sentences import ASK_FOR_ASSET, CANNOT_EXECUTE, INCOME, ONLY_A_QUESTION, sentence
 from tools.dialogue.subjects import NoSuchPlace, subject_or_none
 from tools.dialogue.vocabulary import line_of
 from tools.dialogue.wishes import read_wishes, states_new_question
@@ -122,6 +122,8 @@ def _first(line: Line, memory: Memory) -> Turn:
     known = memory.mandate or Mandate()
     concept = concept_of(line)
     reading = read(line.text, before=known)
+    if is_income(line, reading.mandate):
+        return Turn(kind="unclear", reason=INCOME, mandate=memory.mandate)
     amount = not reading.stated.isdisjoint({"amount", "amount_usd"})
     if concept is not None and not amount and explains(line):
         return Turn(kind="explain", concept=concept)

@@ -129,6 +129,8 @@ def read_bare_amount(line: Line, wishes: Wishes, before: Mandate) -> None:
     if {"amount", "amount_usd"} & wishes.values.keys() or "asset" in wishes.values or before.asset is None:
         return
     for match in line.find("talk.bare_amount"):
+        if match.end < line.whole.stop and line.word(match.end) not in line.words.words("talk.behind_amount"):
+            continue  # "we have 3 signers" counts something else
         lexeme = line.lexemes[match.captures["amount"]]
         quote = line.quote(match.span).rstrip("?! ")
         noted = [note for note in wishes.notes if quote in note]
