@@ -54,12 +54,12 @@ def undone(line: Line, memory: Memory, before: Mandate) -> Turn | None:
 
     What stands behind ``undo that and`` is a change of the mandate gone back to.
     """
-    steps = line.find("talk.undoes_steps")
-    matches = steps or line.find("talk.undoes")
+    steps, twice = line.find("talk.undoes_steps"), line.find("talk.undoes_twice")
+    matches = steps or twice or line.find("talk.undoes")
     said = {at for match in matches for at in match.span}
     fillers = line.words.words("talk.filler") | line.words.words("talk.opens") | line.words.words("talk.undo_filler")
     rest = [at for at in line.whole if at not in said and line.word(at) not in fillers and _says(line, at)]
-    count = int(line.lexemes[steps[0].captures["steps"]].get("num")) if steps else 1
+    count = int(line.lexemes[steps[0].captures["steps"]].get("num")) if steps else 2 if twice else 1
     if not said:
         return None
     if rest:

@@ -61,6 +61,9 @@ def test_what_stands_behind_undo_is_a_change_of_the_mandate_gone_back_to() -> No
         ("actually never mind", {"horizon_days": 55}),
         ("undo both", {"horizon_days": 55}),
         ("go back to what we had two steps ago", {"horizon_days": 44}),
+        ("undo twice", {"horizon_days": 44}),
+        ("I changed my mind, undo", {"horizon_days": 55}),
+        ("revert to the previous one and use 4 pools", {"horizon_days": 55, "min_pools": 4, "max_pools": 4}),
         ("undo the last 2 changes", {"horizon_days": 44}),
         ("undo the last three changes", None),
     ):
