@@ -111,8 +111,8 @@ def decision(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Ask a person before the choice is final; the graph waits here, for as long as it takes.
 
-    The person is shown ``{"proposed": id, "shortlist": [{"id", "net_apy"}, …]}`` and answers ``{"candidate": id}`` with
-    an id of that shortlist, or None for none of them.
+    The person is shown ``{"proposed": id, "risk_free": rate, "shortlist": [{"id", "net_apy", "cvar_95", "pools":
+    {name: weight}}, …]}`` and answers ``{"candidate": id}`` with an id of that shortlist, or None for none of them.
 
     Raises
     ------
@@ -123,9 +123,14 @@ def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """
     best = shortlist(state["candidates"], _serving(state), runtime.context.settings.off, _prefers(state))
     proposed = state["decided"]
-    answer = interrupt(
-        {"proposed": proposed, "shortlist": [{"id": c.id, "net_apy": c.risk.all_in.net_apy} for c in best]}
-    )["candidate"]
+    market = state["market"]
+    assert market is not None
+    shown = {
+        "proposed": proposed,
+        "risk_free": market.risk_free.rate,
+        "shortlist": [_shown(candidate) for candidate in best],
+    }
+    answer = interrupt(shown)["candidate"]
     if answer is None:
         raise Declined("you declined the choice; nothing was written")
     if answer not in {candidate.id for candidate in best}:
@@ -133,6 +138,16 @@ def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     update: dict[str, Any] = {"decided": answer, "approval": Approval(proposed=proposed, chosen=answer)}
     # What a model said in favour of another candidate says nothing of this one.
     return update | ({"prose": {}, "reasons": []} if answer != proposed else {})
+
+
+def _shown(candidate: Candidate) -> dict[str, Any]:
+    """Return what a person needs to see of a candidate before it is final."""
+    return {
+        "id": candidate.id,
+        "net_apy": candidate.risk.all_in.net_apy,
+        "cvar_95": candidate.risk.all_in.cvar_95,
+        "pools": {pool.name: pool.weight for pool in candidate.pools},
+    }
 
 
 def settle(state: State, runtime: Runtime[Context]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools import records
 from tools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,11 +79,19 @@ def _postgres(address: str) -> Iterator[BaseCheckpointSaver[str]]:
         yield opened
 
 
-def _serde() -> JsonPlusSerializer:
+def within_a_process() -> BaseCheckpointSaver[str]:
+    """Return a memory that ends with the process, for a run that waits for a person: any record may be in it."""
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    types = [("tools.records", name) for name, kind in vars(records).items() if isinstance(kind, type)]
+    return InMemorySaver(serde=_serde(types))
+
+
+def _serde(types: Sequence[tuple[str, ...]] = _RECORDS) -> JsonPlusSerializer:
     """Return what writes and reads checkpoints: plain data and records of our own, never a pickle."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-    return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=_RECORDS)
+    return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=types)
 
 
 def names_of(opened: BaseCheckpointSaver[str]) -> list[str]:

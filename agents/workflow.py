@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
@@ -29,6 +28,7 @@ from agents.decision import approval, decision, settle
 from agents.events import Listener, told
 from agents.intake import intake
 from agents.journal import Journal
+from agents.memory import within_a_process
 from agents.models import Seat, policy_seat, traced
 from agents.quant import quant
 from agents.report import report
@@ -170,7 +170,7 @@ def advise(
         began = journal.started_at(began) if journal else began
         context.now = lambda: began
     start: Any = {"question": question}
-    graph = build_workflow(InMemorySaver() if settings.approve else None)
+    graph = build_workflow(within_a_process() if settings.approve else None)
     while True:
         final, waiting = apart(partial(_streamed, graph, start, context, listen))
         if waiting is None:

@@ -190,7 +190,13 @@ def approve_on_terminal(proposal: Mapping[str, Any]) -> str | None:
     echo("The decision agent proposes:", error=True)
     for place, candidate in enumerate(shortlist, start=1):
         mark = "→" if candidate["id"] == proposal["proposed"] else " "
-        echo(f" {mark} {place}. {candidate['id']}, expected to keep {candidate['net_apy']:.2%} a year", error=True)
+        figures = (
+            f"expected to keep {candidate['net_apy']:.2%} a year, mean loss in bad years {candidate['cvar_95']:.1%}"
+        )
+        echo(f" {mark} {place}. {candidate['id']}: {figures}", error=True)
+        pools = sorted(candidate["pools"].items(), key=lambda pool: (-pool[1], pool[0]))
+        echo("      " + "; ".join(f"{name} {weight:.1%}" for name, weight in pools), error=True)
+    echo(f"Doing nothing pays {proposal['risk_free']:.2%} a year.", error=True)
     for _ in range(3):
         echo("Enter takes the proposal, a number another one, n none of them.", error=True)
         answer = sys.stdin.readline()
