@@ -45,7 +45,8 @@ class Processes:
         from joblib import Parallel, delayed
 
         # One item at a time: each result is to be on the disk as soon as it is there.
-        run = Parallel(n_jobs=self.workers, backend="loky", batch_size=1, return_as="generator")
+        options = {"backend": "loky", "batch_size": 1, "return_as": "generator", "idle_worker_timeout": 3_600}
+        run = Parallel(n_jobs=self.workers, **options)
         yield from run(delayed(function)(item) for item in items)
 
 

@@ -64,7 +64,7 @@ def _promises(path: Path) -> Iterator[str]:
         rows = [
             (
                 safe_label(one["suite"]),
-                safe_label(one["what"]),
+                safe_label(one["what"], 160),
                 f"{one['cases']:,}",
                 f"{one['violations']:,}",
                 f"{one['upper_95']:.2%}",
