@@ -17,7 +17,7 @@ from agents.state import Settings
 from plimsoll import runs, threads
 from tools.dialogue import Memory
 from tools.dialogue.answer import Answer
-from tools.errors import MandateError
+from tools.errors import MandateError, UsageError
 from tools.verify import verify_answer
 
 
@@ -140,6 +140,27 @@ def test_a_line_that_cannot_be_carried_out_leaves_the_conversation_as_it_was(tmp
         talk.say("at most 10% per pool and at most 2 pools")
     assert pending(talk.graph, "t") is None
     assert talk.say("less risk").asked.kind == "what_if"
+
+
+def test_a_line_that_was_given_up_leaves_nothing_behind_for_the_next(tmp_path: Path) -> None:
+    """Its journal holds rows that nothing reads again, and its run is the answer to another question."""
+    talk = Talk(tmp_path, paths=2_000)
+    talk.say(QUESTION)
+
+    def torn(folder: Path, *arguments: Any, **options: Any) -> Path:
+        talk.room.save = runs.save
+        runs.save(folder, *arguments, **options)
+        raise UsageError("stopped")
+
+    talk.room.save = torn
+    with pytest.raises(UsageError, match="stopped"):
+        talk.say("for 60 days")
+    told = talk.say("for 90 days")
+    folder = talk.room.turn_folder(told.turn)
+    after = json.loads((folder / "runs" / "after" / "recommendation.json").read_text())
+    assert after["mandate"]["horizon_days"] == 90
+    assert len((folder / "runs" / "after" / "inputs.json.gz").read_bytes()) > 1_000
+    assert runs.replay_answer(folder).differences == ()
 
 
 def test_the_memory_holds_no_run(talk: Talk) -> None:

@@ -169,6 +169,7 @@ def test_what_a_plain_question_costs(server: Server, ledger: Ledger) -> None:
         sizes[name] = {"messages": sum(sent), "requests whole": sum(whole), "by task": sent}
         tally.add(name, [] if found.usage.calls == 3 else ["other calls"])
     tally.facts["estimated tokens of a plain question"] = sizes
+    assert tally.violations == 0
 
 
 # The budget.
